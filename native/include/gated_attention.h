@@ -1,0 +1,195 @@
+/*
+ * The C ABI of gated attention: O = gate(softmax(scale * Q K^T + mask) V, G).
+ *
+ * This is the only public header. It is plain C, includes nothing but <stdint.h>, and every struct
+ * has the same layout on all 64-bit platforms. docs/abi.md explains the rules; in short:
+ *
+ *  - Every call returns a ga_status. On failure nothing was written to any output, and when the
+ *    caller lent a ga_error it holds one sentence that names the argument and the values.
+ *  - Structs begin with struct_size = sizeof(the struct the caller compiled against). Later versions
+ *    append fields; they accept every smaller size that was ever released.
+ *  - Calls are safe from any thread, at the same time, on the same runtime.
+ *  - No call changes floating-point mode, signal handlers, affinity or locale.
+ */
+#ifndef GATED_ATTENTION_H
+#define GATED_ATTENTION_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+#define GA_NOEXCEPT noexcept
+extern "C" {
+#else
+#define GA_NOEXCEPT
+#endif
+
+#if defined(__GNUC__)
+#define GA_API __attribute__((visibility("default")))
+#else
+#define GA_API
+#endif
+
+/* Bindings refuse a library whose ga_abi_version() differs from the one they were generated for. */
+#define GA_ABI_VERSION 1
+
+typedef int32_t ga_status;
+enum {
+  GA_OK = 0,
+  GA_INVALID_ARGUMENT = 1, /* a value is outside its range, or two values do not fit each other */
+  GA_INVALID_HANDLE = 2,   /* the runtime was closed, or never was one */
+  GA_UNSUPPORTED = 3,      /* valid, but this build or machine cannot do it */
+  GA_OUT_OF_MEMORY = 4,    /* scratch memory could not be had; the runtime stays usable */
+  GA_INTERNAL = 5          /* a defect of the library */
+};
+
+/* Element types. Accumulation is always f32. */
+typedef int32_t ga_dtype;
+enum { GA_F32 = 0, GA_BF16 = 1, GA_F16 = 2, GA_I32 = 3 };
+
+/* Instruction sets in rising order; a runtime uses the best one that the machine has and max_isa allows. */
+typedef int32_t ga_isa;
+enum { GA_ISA_SCALAR = 0, GA_ISA_NEON = 1, GA_ISA_AVX2 = 2, GA_ISA_AVX512 = 3, GA_ISA_AVX512_BF16 = 4, GA_ISA_COUNT = 5 };
+
+/* a(G), the function applied to the gate's scores. */
+typedef int32_t ga_activation;
+enum {
+  GA_SIGMOID = 0,
+  GA_SILU = 1,
+  GA_IDENTITY = 2,
+  GA_NS_SIGMOID = 3,  /* 0.5 + 0.5 * sigmoid(g) */
+  GA_TWO_SIGMOID = 4, /* 2 * sigmoid(g) */
+  GA_SOFTPLUS = 5,    /* log(1 + exp(g)) */
+  GA_TANH = 6
+};
+
+/* How a(G) meets the attention output Y. */
+typedef int32_t ga_combination;
+enum { GA_MULTIPLY = 0, GA_ADD = 1 };
+
+/* What happens to Y before the gate. */
+typedef int32_t ga_pre_gate;
+enum {
+  GA_PRE_NONE = 0,
+  GA_PRE_RMS_NORM = 1, /* Y / sqrt(mean(Y^2 over head_dim_v) + norm_eps) * norm_weight, per head */
+  GA_PRE_SILU = 2      /* Y * sigmoid(Y) */
+};
+
+/* ga_attention_params.flags */
+enum {
+  GA_CAUSAL = 1,           /* query i sees key j only when j <= i + key_length - seq_q */
+  GA_ROUND_BEFORE_GATE = 2 /* round Y to the output's type before the gate, as unfused code does */
+};
+
+/*
+ * A strided view of caller-owned memory. Axes are [batch, sequence, head, dim]; the extent of each
+ * axis follows from ga_attention_params. Strides are in elements and never negative. The dim axis is
+ * contiguous (stride 1). An input that is the same along an axis may have stride 0 there where
+ * the field's comment allows it. data must be aligned to the element size.
+ */
+typedef struct ga_tensor {
+  void *data;        /* NULL: the tensor is absent */
+  int64_t bytes;     /* bytes that may be touched from data on */
+  int64_t stride[4]; /* elements: batch, sequence, head, dim */
+  ga_dtype dtype;
+  int32_t reserved; /* 0 */
+} ga_tensor;
+
+/* One sentence about a failure, lent by the caller (may be NULL), written only on failure. */
+typedef struct ga_error {
+  ga_status status;
+  char message[508]; /* UTF-8, always terminated */
+} ga_error;
+
+/* Threads and their scratch memory. A number, so that a stale or foreign one can be refused. 0 is never valid. */
+typedef uint64_t ga_runtime;
+
+typedef struct ga_runtime_options {
+  int64_t struct_size;
+  int32_t threads; /* 1 to 1024, the calling thread included */
+  ga_isa max_isa;  /* the best instruction set allowed; GA_ISA_COUNT: no cap. GA_MAX_ISA in the environment caps too */
+} ga_runtime_options;
+
+typedef struct ga_runtime_info {
+  int64_t struct_size;
+  ga_isa isa; /* the one in use */
+  int32_t threads;
+  int64_t workspace_bytes; /* scratch memory the runtime holds at present */
+} ga_runtime_info;
+
+typedef struct ga_attention_params {
+  int64_t struct_size;
+  int64_t batch;        /* B  >= 0 */
+  int64_t seq_q;        /* Sq >= 0 */
+  int64_t seq_k;        /* Sk >= 0; with key_lengths: the capacity of the cache */
+  int32_t heads_q;      /* Hq >= 1, a multiple of heads_kv */
+  int32_t heads_kv;     /* Hkv >= 1 */
+  int32_t head_dim;     /* D, a multiple of 8, 8 to 512 */
+  int32_t head_dim_v;   /* Dv, likewise */
+  int64_t window_left;  /* keys before the diagonal that a query sees besides it; -1: unlimited */
+  int64_t window_right; /* keys after it; -1: unlimited */
+  float scale;          /* finite; usually 1 / sqrt(head_dim) */
+  float norm_eps;       /* GA_PRE_RMS_NORM: finite, >= 0 */
+  ga_activation activation;
+  ga_combination combination;
+  ga_pre_gate pre_gate;
+  int32_t flags;
+
+  ga_tensor q;           /* [B, Sq, Hq, D]   f32, bf16 or f16 */
+  ga_tensor k;           /* [B, Sk, Hkv, D]  the type of q */
+  ga_tensor v;           /* [B, Sk, Hkv, Dv] the type of q */
+  ga_tensor gate;        /* [B, Sq, Hq, Dv]  optional; f32, bf16 or f16; stride 0 on any axis, dim included */
+  ga_tensor norm_weight; /* [-, -, Hq, Dv]   optional, with GA_PRE_RMS_NORM; f32, bf16 or f16; stride 0 on any axis */
+  ga_tensor key_lengths; /* [B, -, -, -]     optional; i32: keys in use per sequence, 0 to Sk */
+  ga_tensor out;         /* [B, Sq, Hq, Dv]  the type of q; may be exactly q or exactly gate, else overlaps no input */
+  ga_tensor lse;         /* [B, Sq, Hq, -]   optional; f32: natural log of the softmax denominator, never gated */
+
+  void *workspace;         /* optional, 64-byte aligned; NULL: taken from the runtime's pool */
+  int64_t workspace_bytes; /* at least what ga_attention_plan_for reports */
+} ga_attention_params;
+
+/* What a call would do: filled by ga_attention_plan_for. */
+typedef struct ga_attention_plan {
+  int64_t struct_size;
+  ga_isa isa;
+  int32_t threads;
+  int32_t query_block;     /* packed query rows (sequence x heads of one group) per task */
+  int32_t key_block;       /* keys per step */
+  int64_t tasks;           /* units of work that threads claim */
+  int64_t workspace_bytes; /* scratch memory the call needs */
+  int64_t flop;            /* 2 * (D + Dv) per visible query-key pair */
+  int64_t bytes;           /* inputs read once plus outputs written once */
+  char kernel[64];         /* for example "prefill_bf16_avx512_bf16" */
+} ga_attention_plan;
+
+GA_API int32_t ga_abi_version(void) GA_NOEXCEPT;
+/* Every struct, field offset and function, one per line, for bindings to compare their layouts with. */
+GA_API const char *ga_abi_table(void) GA_NOEXCEPT;
+/* Version, compiler and target: one line. */
+GA_API const char *ga_build_info(void) GA_NOEXCEPT;
+GA_API const char *ga_status_name(ga_status status) GA_NOEXCEPT;
+GA_API const char *ga_isa_name(ga_isa isa) GA_NOEXCEPT;
+/* NULL when this machine can run the instruction set, else the reason why not. */
+GA_API const char *ga_isa_unavailable(ga_isa isa) GA_NOEXCEPT;
+
+GA_API ga_status ga_runtime_create(const ga_runtime_options *options, ga_runtime *runtime, ga_error *error) GA_NOEXCEPT;
+/* Refuses new calls at once, waits for those that run, then frees. A second close is GA_INVALID_HANDLE. */
+GA_API ga_status ga_runtime_close(ga_runtime runtime, ga_error *error) GA_NOEXCEPT;
+GA_API ga_status ga_runtime_query(ga_runtime runtime, ga_runtime_info *info, ga_error *error) GA_NOEXCEPT;
+
+/* Checks params as the forward call would (addresses may be NULL) and says what it would do. */
+GA_API ga_status ga_attention_plan_for(ga_runtime runtime, const ga_attention_params *params, ga_attention_plan *plan,
+                                       ga_error *error) GA_NOEXCEPT;
+GA_API ga_status ga_attention_forward(ga_runtime runtime, const ga_attention_params *params, ga_error *error) GA_NOEXCEPT;
+/*
+ * The same call. The further pointers are ignored: they are for bindings whose run time keeps memory
+ * alive for exactly as long as a pointer to it is an argument of a call in progress (Java's FFM).
+ */
+GA_API ga_status ga_attention_forward_holding(ga_runtime runtime, const ga_attention_params *params, ga_error *error,
+                                              const void *hold0, const void *hold1, const void *hold2, const void *hold3,
+                                              const void *hold4, const void *hold5, const void *hold6, const void *hold7,
+                                              const void *hold8) GA_NOEXCEPT;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,30 @@
+package io.github.gatedattention.bindings;
+
+/** All bytes of a library, and where they came from. */
+final class LibraryImage {
+
+    private final String origin;
+    private final byte[] bytes;
+    private final String sha256;
+
+    LibraryImage(String origin, byte[] bytes) {
+        this.origin = origin;
+        this.bytes = bytes;
+        this.sha256 = Sha256.of(bytes);
+    }
+
+    /** The file or resource, for messages. */
+    String origin() {
+        return origin;
+    }
+
+    /** The bytes themselves, not a copy. */
+    byte[] bytes() {
+        return bytes;
+    }
+
+    /** Their SHA-256 in lower-case hexadecimal. */
+    String sha256() {
+        return sha256;
+    }
+}

@@ -1,0 +1,179 @@
+package io.github.gatedattention.bindings;
+
+import io.github.gatedattention.bindings.NativeLibrary.Loaded;
+import io.github.gatedattention.bindings.NativeLibrary.Refused;
+import io.github.gatedattention.bindings.NativeLibrary.State;
+import io.github.gatedattention.bindings.generated.gated_attention_h;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.OptionalInt;
+import java.util.function.Supplier;
+
+/** Loads the library from where the environment says, or says why not. */
+final class LibraryLoader {
+
+    /** How the packaged library reaches the operating system's loader. */
+    private enum Extraction {
+        AUTO,
+        FILE,
+        MEMFD
+    }
+
+    private final LoaderEnvironment environment;
+
+    private LibraryLoader(LoaderEnvironment environment) {
+        this.environment = environment;
+    }
+
+    /** Loads the library; whatever goes wrong, here or while the environment is looked at, becomes a state. */
+    static State load(Supplier<LoaderEnvironment> environment) {
+        try {
+            return new LibraryLoader(environment.get()).find();
+        } catch (RefusedException e) {
+            return new Refused(e.refusal(), e.sentence());
+        } catch (Throwable e) {
+            // Even an Error: a static initializer that throws leaves every later caller a NoClassDefFoundError without a reason.
+            return new Refused(
+                    Refusal.UNEXPECTED,
+                    "Loading the native library failed with " + e
+                            + "; please report it, and use the Java backend meanwhile.");
+        }
+    }
+
+    private Loaded find() throws RefusedException {
+        String classifier = environment.platform().classifier();
+        Extraction extraction = extraction();
+        String named = environment.property(NativeLibrary.LIBRARY_PROPERTY);
+        if (named != null) {
+            return loadNamed(NamedLibrary.find(named), extraction);
+        }
+        LibraryImage image = PackagedLibrary.find(
+                classifier, environment.expected().get(classifier), environment.resources());
+        return loadCopy(image, extraction);
+    }
+
+    private Extraction extraction() throws RefusedException {
+        String value = environment.property(NativeLibrary.EXTRACT_PROPERTY);
+        if (value == null) {
+            return Extraction.AUTO;
+        }
+        for (Extraction extraction : Extraction.values()) {
+            if (extraction.name().toLowerCase(Locale.ROOT).equals(value)) {
+                return extraction;
+            }
+        }
+        throw new RefusedException(
+                Refusal.INVALID_PROPERTY,
+                "The system property " + NativeLibrary.EXTRACT_PROPERTY + " is \"" + value
+                        + "\"; it must be auto, file or memfd.");
+    }
+
+    private Loaded loadNamed(Path path, Extraction extraction) throws RefusedException {
+        LibraryImage image = NamedLibrary.read(path, environment.platform().machine());
+        try {
+            return link(path, image, LoadMethod.IN_PLACE);
+        } catch (RefusedException e) {
+            if (e.refusal() != Refusal.OTHER_CLASS_LOADER) {
+                throw e;
+            }
+            // The JVM gives a file to one class loader only; a copy is another file, so it gets a life of its own.
+            return loadCopy(image, extraction);
+        }
+    }
+
+    private Loaded loadCopy(LibraryImage image, Extraction extraction) throws RefusedException {
+        return switch (extraction) {
+            case FILE -> loadThroughFile(image);
+            case MEMFD -> loadThroughMemory(image);
+            case AUTO -> {
+                try {
+                    yield loadThroughFile(image);
+                } catch (RefusedException file) {
+                    yield loadThroughMemoryAfter(file, image);
+                }
+            }
+        };
+    }
+
+    /** A directory may be read-only, full, noexec or guarded by a policy: memory helps against all of these. */
+    private Loaded loadThroughMemoryAfter(RefusedException file, LibraryImage image) throws RefusedException {
+        boolean memoryMayHelp =
+                switch (file.refusal()) {
+                    case UNSAFE_DIRECTORY,
+                            UNUSABLE_DIRECTORY,
+                            NOEXEC_DIRECTORY,
+                            TARGET_EXISTS,
+                            NO_SPACE,
+                            WRITE_FAILED,
+                            LINK_FAILED -> true;
+                    default -> false;
+                };
+        if (!memoryMayHelp) {
+            throw file;
+        }
+        try {
+            return loadThroughMemory(image);
+        } catch (RefusedException memory) {
+            if (memory.refusal() == Refusal.MEMORY_FILE_UNAVAILABLE || memory.refusal() == Refusal.LINK_FAILED) {
+                throw new RefusedException(file.refusal(), file.sentence() + " " + memory.sentence());
+            }
+            throw memory;
+        }
+    }
+
+    private Loaded loadThroughFile(LibraryImage image) throws RefusedException {
+        try (ExtractedLibrary extracted = ExtractedLibrary.write(environment.extractionDirectory(), image)) {
+            return link(extracted.file(), image, LoadMethod.EXTRACTED_FILE);
+        }
+    }
+
+    private Loaded loadThroughMemory(LibraryImage image) throws RefusedException {
+        return link(SealedMemory.create(image), image, LoadMethod.SEALED_MEMORY);
+    }
+
+    private Loaded link(Path path, LibraryImage image, LoadMethod method) throws RefusedException {
+        try {
+            environment.linker().load(path.toString());
+        } catch (IllegalCallerException e) {
+            throw new RefusedException(
+                    Refusal.NATIVE_ACCESS_DENIED,
+                    "This JVM forbids native access to the bindings (" + e.getMessage() + "); start it with "
+                            + NativeLibrary.nativeAccessOption() + ".");
+        } catch (UnsatisfiedLinkError e) {
+            throw linkFailure(image, String.valueOf(e.getMessage()));
+        }
+        return new Loaded(image.origin(), image.sha256(), checkAbi(image), method);
+    }
+
+    private static RefusedException linkFailure(LibraryImage image, String message) {
+        if (message.contains("already loaded in another classloader")) {
+            return new RefusedException(
+                    Refusal.OTHER_CLASS_LOADER,
+                    "Another class loader of this JVM has loaded " + image.origin()
+                            + " already; put the bindings into a class loader that both parts share.");
+        }
+        return new RefusedException(
+                Refusal.LINK_FAILED,
+                "The operating system does not load " + image.origin() + ": " + message
+                        + "; if a symbol version such as GLIBC_2.34 is missing, this system is older than the library.");
+    }
+
+    private int checkAbi(LibraryImage image) throws RefusedException {
+        int expected = gated_attention_h.GA_ABI_VERSION();
+        OptionalInt version = environment.linker().abiVersion();
+        if (version.isEmpty()) {
+            throw new RefusedException(
+                    Refusal.FOREIGN_LIBRARY,
+                    image.origin() + " exports no function ga_abi_version, so it is no gated attention library; name the"
+                            + " libgatedattention.so of this version.");
+        }
+        int actual = version.getAsInt();
+        if (actual != expected) {
+            throw new RefusedException(
+                    Refusal.ABI_MISMATCH,
+                    image.origin() + " has the ABI version " + actual + ", " + (actual < expected ? "older" : "newer")
+                            + " than the " + expected + " of these bindings; use a library and bindings of the same release.");
+        }
+        return actual;
+    }
+}

@@ -23,6 +23,7 @@ final class HeaderParser {
             .streamReadConstraints(StreamReadConstraints.builder()
                     .maxNestingDepth(MAX_DEPTH)
                     .maxNameLength(Header.MAX_NAME)
+                    .maxNumberLength((int) Header.MAX_BYTES)
                     .maxStringLength((int) Header.MAX_BYTES)
                     .build())
             .build();

@@ -18,11 +18,14 @@ final class JsonProblem {
             case UnexpectedEndOfInputException _ ->
                 file.problem("header ends in the middle of its JSON, at character "
                         + e.getLocation().getCharOffset());
+            case StreamConstraintsException _
+            when e.getOriginalMessage().startsWith("Name length") ->
+                file.problem("header holds a name longer than " + Header.MAX_NAME + " characters");
             case StreamConstraintsException _ ->
                 file.problem("header breaks a limit: " + firstSentence(e.getOriginalMessage()));
             default ->
                 file.problem("header is not JSON at character "
-                        + e.getLocation().getCharOffset() + ": " + Quote.clean(firstSentence(e.getOriginalMessage())));
+                        + e.getLocation().getCharOffset() + ": " + Quote.line(firstSentence(e.getOriginalMessage())));
         };
     }
 

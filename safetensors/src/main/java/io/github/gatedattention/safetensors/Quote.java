@@ -15,7 +15,12 @@ final class Quote {
 
     /** A path as given, without control characters. */
     static String path(Path path) {
-        return escape(path.toString(), Integer.MAX_VALUE);
+        return line(path.toString());
+    }
+
+    /** Text of any length on one line. */
+    static String line(String text) {
+        return escape(text, Integer.MAX_VALUE);
     }
 
     /** Text without quotes. */

@@ -144,8 +144,7 @@ final class ElfFile {
 
     private RefusedException notALibrary(String what) {
         return new RefusedException(
-                Refusal.NOT_A_LIBRARY,
-                name + " " + what + "; name the libgatedattention.so of this machine.");
+                Refusal.NOT_A_LIBRARY, name + " " + what + "; name the libgatedattention.so of this machine.");
     }
 
     private String beginning() {

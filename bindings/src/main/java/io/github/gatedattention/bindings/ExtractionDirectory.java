@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
-import java.util.Map;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -114,8 +113,7 @@ public final class ExtractionDirectory {
     private static void checkSafe(String setting, Path real) throws RefusedException {
         try {
             for (Path directory = real; directory != null; directory = directory.getParent()) {
-                Map<String, Object> attributes = Files.readAttributes(directory, "unix:mode");
-                int mode = (Integer) attributes.get("mode");
+                int mode = Files.getAttribute(directory, "unix:mode") instanceof Integer bits ? bits : WORLD_WRITABLE;
                 if ((mode & WORLD_WRITABLE) != 0 && (mode & STICKY) == 0) {
                     String which = directory.equals(real) ? "" : " (through " + directory + ")";
                     throw refusal(

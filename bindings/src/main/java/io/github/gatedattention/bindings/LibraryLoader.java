@@ -32,7 +32,8 @@ final class LibraryLoader {
         } catch (RefusedException e) {
             return new Refused(e.refusal(), e.sentence());
         } catch (Throwable e) {
-            // Even an Error: a static initializer that throws leaves every later caller a NoClassDefFoundError without a reason.
+            // Even an Error: a static initializer that throws leaves every later caller a NoClassDefFoundError without
+            // a reason.
             return new Refused(
                     Refusal.UNEXPECTED,
                     "Loading the native library failed with " + e
@@ -47,8 +48,8 @@ final class LibraryLoader {
         if (named != null) {
             return loadNamed(NamedLibrary.find(named), extraction);
         }
-        LibraryImage image = PackagedLibrary.find(
-                classifier, environment.expected().get(classifier), environment.resources());
+        LibraryImage image =
+                PackagedLibrary.find(classifier, environment.expected().get(classifier), environment.resources());
         return loadCopy(image, extraction);
     }
 
@@ -97,17 +98,16 @@ final class LibraryLoader {
 
     /** A directory may be read-only, full, noexec or guarded by a policy: memory helps against all of these. */
     private Loaded loadThroughMemoryAfter(RefusedException file, LibraryImage image) throws RefusedException {
-        boolean memoryMayHelp =
-                switch (file.refusal()) {
-                    case UNSAFE_DIRECTORY,
-                            UNUSABLE_DIRECTORY,
-                            NOEXEC_DIRECTORY,
-                            TARGET_EXISTS,
-                            NO_SPACE,
-                            WRITE_FAILED,
-                            LINK_FAILED -> true;
-                    default -> false;
-                };
+        boolean memoryMayHelp = switch (file.refusal()) {
+            case UNSAFE_DIRECTORY,
+                    UNUSABLE_DIRECTORY,
+                    NOEXEC_DIRECTORY,
+                    TARGET_EXISTS,
+                    NO_SPACE,
+                    WRITE_FAILED,
+                    LINK_FAILED -> true;
+            default -> false;
+        };
         if (!memoryMayHelp) {
             throw file;
         }
@@ -164,7 +164,8 @@ final class LibraryLoader {
         if (version.isEmpty()) {
             throw new RefusedException(
                     Refusal.FOREIGN_LIBRARY,
-                    image.origin() + " exports no function ga_abi_version, so it is no gated attention library; name the"
+                    image.origin()
+                            + " exports no function ga_abi_version, so it is no gated attention library; name the"
                             + " libgatedattention.so of this version.");
         }
         int actual = version.getAsInt();
@@ -172,7 +173,8 @@ final class LibraryLoader {
             throw new RefusedException(
                     Refusal.ABI_MISMATCH,
                     image.origin() + " has the ABI version " + actual + ", " + (actual < expected ? "older" : "newer")
-                            + " than the " + expected + " of these bindings; use a library and bindings of the same release.");
+                            + " than the " + expected
+                            + " of these bindings; use a library and bindings of the same release.");
         }
         return actual;
     }

@@ -38,7 +38,8 @@ record LoaderEnvironment(
     }
 
     /** A property's value, or null when it is absent or empty. */
-    @Nullable String property(String name) {
+    @Nullable
+    String property(String name) {
         String value = properties.apply(name);
         return value == null || value.isEmpty() ? null : value;
     }

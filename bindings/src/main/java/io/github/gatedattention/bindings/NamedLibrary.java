@@ -20,7 +20,9 @@ final class NamedLibrary {
             path = Path.of(value).toAbsolutePath();
         } catch (InvalidPathException e) {
             throw refusal(
-                    Refusal.INVALID_PROPERTY, value, "is no path: " + e.getReason() + "; name a library or leave it away");
+                    Refusal.INVALID_PROPERTY,
+                    value,
+                    "is no path: " + e.getReason() + "; name a library or leave it away");
         }
         if (value.isBlank()) {
             throw refusal(Refusal.INVALID_PROPERTY, value, "is blank; name a library or leave it away");

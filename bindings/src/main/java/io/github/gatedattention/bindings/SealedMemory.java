@@ -32,8 +32,7 @@ final class SealedMemory {
     private static final int INVALID_ARGUMENT = 22; // EINVAL
 
     private static final StructLayout CALL_STATE = Linker.Option.captureStateLayout();
-    private static final VarHandle ERRNO =
-            CALL_STATE.varHandle(MemoryLayout.PathElement.groupElement("errno"));
+    private static final VarHandle ERRNO = CALL_STATE.varHandle(MemoryLayout.PathElement.groupElement("errno"));
 
     private final Linker linker = Linker.nativeLinker();
 

@@ -1,0 +1,41 @@
+package io.github.gatedattention;
+
+/** The function {@code a(g)} that turns a gate's score into its value. */
+public enum Activation {
+    /** {@code 1 / (1 + exp(-g))}: the paper's choice. */
+    SIGMOID,
+    /** {@code g * sigmoid(g)}. */
+    SILU,
+    /** {@code g}. */
+    IDENTITY,
+    /** {@code 0.5 + 0.5 * sigmoid(g)}: the paper's non-sparse sigmoid. */
+    NS_SIGMOID,
+    /** {@code 2 * sigmoid(g)}: 1 for a zero score. */
+    TWO_SIGMOID,
+    /** {@code log(1 + exp(g))}. */
+    SOFTPLUS,
+    /** {@code tanh(g)}. */
+    TANH;
+
+    /** {@code a(g)}, correctly rounded to within one unit in the last place. */
+    float apply(float g) {
+        return switch (this) {
+            case SIGMOID -> (float) sigmoid(g);
+            case SILU -> (float) silu(g);
+            case IDENTITY -> g;
+            case NS_SIGMOID -> (float) (0.5 + 0.5 * sigmoid(g));
+            case TWO_SIGMOID -> (float) (2 * sigmoid(g));
+            case SOFTPLUS -> (float) (Math.max(g, 0) + Math.log1p(Math.exp(-Math.abs((double) g))));
+            case TANH -> (float) Math.tanh(g);
+        };
+    }
+
+    static double sigmoid(double x) {
+        return 1 / (1 + Math.exp(-x));
+    }
+
+    /** {@code x * sigmoid(x)}, with its limit 0 at negative infinity. */
+    static double silu(double x) {
+        return x == Double.NEGATIVE_INFINITY ? 0 : x * sigmoid(x);
+    }
+}

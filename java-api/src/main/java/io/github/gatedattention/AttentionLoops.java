@@ -1,0 +1,250 @@
+package io.github.gatedattention;
+
+import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Gated attention of a block of query rows of one head, in plain Java: what the library computes, in the order it is
+ * computed. The native kernels do the same with vectors.
+ *
+ * <p>Keys come in blocks. Per block and row: scores {@code s_j = scale * q . k_j} of the keys that the row sees, their
+ * maximum so far {@code m}, then {@code sum += exp(s_j - m)} and {@code y += exp(s_j - m) v_j}. When {@code m} grows,
+ * the earlier sum and y are scaled down to it. At the end {@code Y = y / sum} and the log-sum-exp is {@code m +
+ * log(sum)}; then come the step on Y, the gate, and the one rounding to the output's type.
+ *
+ * <p>Both products are sums of weighted rows, {@code scores += q_d * (column d of K)} and {@code y += p_j * (row j of
+ * V)}, which the JIT compiler turns into vector code. Which rows and keys go together depends on the shape of one
+ * sequence alone, so the results depend neither on threads nor on the rest of the batch.
+ */
+final class AttentionLoops {
+    /** Query rows per task: they share the conversion of keys and values to float. */
+    static final int QUERY_BLOCK = 16;
+    /** Keys per step. */
+    static final int KEY_BLOCK = 128;
+    /** Rows that are summed before the sum is added to the total, so that rounding errors grow with neither length. */
+    private static final int SHORT_SUM = 32;
+
+    private final Settings settings;
+    private final Tensor q;
+    private final Tensor k;
+    private final Tensor v;
+    private final @Nullable Tensor gate;
+    private final @Nullable Tensor normWeight;
+    private final Tensor out;
+    private final @Nullable Tensor lse;
+    private final long[] keyLengths;
+    private final long seqQ;
+
+    private final float[][] queries; // [QUERY_BLOCK, D]
+    private final float[][] keyColumns; // [D, KEY_BLOCK]: the block of K, transposed
+    private final float[][] values; // [KEY_BLOCK, Dv]
+    private final float[][] y; // [QUERY_BLOCK, Dv]
+    private final double[] maximum = new double[QUERY_BLOCK];
+    private final double[] sum = new double[QUERY_BLOCK];
+    private final float[] dots = new float[KEY_BLOCK];
+    private final double[] scores = new double[KEY_BLOCK];
+    private final float[] weights = new float[KEY_BLOCK];
+    private final float[] shortSum;
+    private final float[] row;
+
+    /** Scratch memory for one thread; the operands were checked. */
+    AttentionLoops(Settings settings, Operands operands, long[] keyLengths) {
+        this.settings = settings;
+        this.q = operands.q();
+        this.k = operands.k();
+        this.v = operands.v();
+        this.gate = operands.gate();
+        this.normWeight = operands.normWeight();
+        this.out = operands.out();
+        this.lse = operands.lse();
+        this.keyLengths = keyLengths;
+        this.seqQ = q.dim(1);
+        int dim = settings.headDim();
+        int valueDim = settings.valueHeadDim();
+        queries = new float[QUERY_BLOCK][dim];
+        keyColumns = new float[dim][KEY_BLOCK];
+        values = new float[KEY_BLOCK][valueDim];
+        y = new float[QUERY_BLOCK][valueDim];
+        shortSum = new float[Math.max(KEY_BLOCK, valueDim)];
+        row = new float[Math.max(dim, valueDim)];
+    }
+
+    /** Bytes of scratch memory per thread. */
+    static long workspaceBytes(Settings settings) {
+        long floats = (long) (QUERY_BLOCK + KEY_BLOCK) * (settings.headDim() + settings.valueHeadDim());
+        return Float.BYTES * floats + (2 * Float.BYTES + Double.BYTES) * KEY_BLOCK + 2 * Double.BYTES * QUERY_BLOCK;
+    }
+
+    /** Rows {@code first} to {@code first + QUERY_BLOCK - 1}, as far as there are, of sequence {@code b} and head h. */
+    void run(long b, int h, long first) {
+        int rows = (int) Math.min(QUERY_BLOCK, seqQ - first);
+        long length = keyLengths[(int) b];
+        int keyHead = h / settings.group();
+        for (int r = 0; r < rows; r++) {
+            load(q, offset(q, b, first + r, h), queries[r], settings.headDim());
+            Arrays.fill(y[r], 0);
+            maximum[r] = Double.NEGATIVE_INFINITY;
+            sum[r] = 0;
+        }
+        // Both ends of what a row sees rise with the row, so the first and the last row bound the block's keys.
+        Mask mask = settings.mask();
+        long begin = mask.firstKey(first, seqQ, length);
+        long end = mask.endKey(first + rows - 1, seqQ, length);
+        for (long key = begin; key < end; key += KEY_BLOCK) {
+            int n = (int) Math.min(KEY_BLOCK, end - key);
+            loadKeysAndValues(b, keyHead, key, n);
+            for (int r = 0; r < rows; r++) {
+                int from = Math.clamp(mask.firstKey(first + r, seqQ, length) - key, 0, n);
+                int to = Math.clamp(mask.endKey(first + r, seqQ, length) - key, 0, n);
+                if (from < to) {
+                    absorb(r, from, to);
+                }
+            }
+        }
+        for (int r = 0; r < rows; r++) {
+            finish(r, b, first + r, h);
+        }
+    }
+
+    private void loadKeysAndValues(long b, int keyHead, long key, int n) {
+        int dim = settings.headDim();
+        for (int j = 0; j < n; j++) {
+            load(k, offset(k, b, key + j, keyHead), row, dim);
+            for (int d = 0; d < dim; d++) {
+                keyColumns[d][j] = row[d];
+            }
+            load(v, offset(v, b, key + j, keyHead), values[j], settings.valueHeadDim());
+        }
+    }
+
+    /** Adds keys {@code from} to {@code to - 1} of the block to row r. A NaN among their scores makes the row NaN. */
+    private void absorb(int r, int from, int to) {
+        Arrays.fill(dots, from, to, 0);
+        addWeightedRows(queries[r], 0, settings.headDim(), keyColumns, dots, from, to);
+        double newMaximum = maximum[r];
+        for (int j = from; j < to; j++) {
+            scores[j] = (double) dots[j] * settings.scale();
+            newMaximum = Math.max(newMaximum, scores[j]);
+        }
+        if (newMaximum != maximum[r]) {
+            double factor = Math.exp(maximum[r] - newMaximum);
+            sum[r] *= factor;
+            for (int d = 0; d < y[r].length; d++) {
+                y[r][d] *= (float) factor;
+            }
+            maximum[r] = newMaximum;
+        }
+        for (int j = from; j < to; j++) {
+            double weight = Math.exp(scores[j] - newMaximum);
+            sum[r] += weight;
+            weights[j] = (float) weight;
+        }
+        addWeightedRows(weights, from, to, values, y[r], 0, y[r].length);
+    }
+
+    /** {@code total[x] += sum over i in [from, to) of weights[i] * rows[i][x]}, for x in [first, end). */
+    private void addWeightedRows(
+            float[] weights, int from, int to, float[][] rows, float[] total, int first, int end) {
+        for (int chunk = from; chunk < to; chunk += SHORT_SUM) {
+            Arrays.fill(shortSum, first, end, 0);
+            for (int i = chunk; i < Math.min(to, chunk + SHORT_SUM); i++) {
+                addWeightedRow(weights[i], rows[i], shortSum, first, end);
+            }
+            for (int x = first; x < end; x++) {
+                total[x] += shortSum[x];
+            }
+        }
+    }
+
+    private static void addWeightedRow(float weight, float[] row, float[] total, int first, int end) {
+        for (int x = first; x < end; x++) {
+            total[x] += weight * row[x];
+        }
+    }
+
+    /** Normalizes, steps, gates, rounds and writes row r, which is query i. */
+    private void finish(int r, long b, long i, int h) {
+        float[] result = y[r];
+        boolean seesNothing = sum[r] == 0;
+        if (lse != null) {
+            double logSumExp = seesNothing ? Double.NEGATIVE_INFINITY : maximum[r] + Math.log(sum[r]);
+            Elements.set(DataType.F32, lse.segment(), offset(lse, b, h, i), (float) logSumExp);
+        }
+        for (int d = 0; d < result.length; d++) {
+            result[d] = seesNothing ? 0 : (float) (result[d] / sum[r]);
+        }
+        Gate setting = settings.gate();
+        switch (setting.step()) {
+            case NONE -> {}
+            case RMS_NORM -> normalize(result, h);
+            case SILU -> {
+                for (int d = 0; d < result.length; d++) {
+                    result[d] = (float) Activation.silu(result[d]);
+                }
+            }
+        }
+        if (setting.roundBeforeGate()) {
+            for (int d = 0; d < result.length; d++) {
+                result[d] = settings.dataType().round(result[d]);
+            }
+        }
+        if (gate != null) {
+            applyGate(setting, gate, result, b, i, h);
+        }
+        Elements.store(out.dataType(), result, 0, out.segment(), offset(out, b, i, h), result.length);
+    }
+
+    /** {@code y / sqrt(mean(y^2) + eps) * weight}; a row of zeros stays one, even with an eps of 0. */
+    private void normalize(float[] result, int h) {
+        double squares = 0;
+        for (float value : result) {
+            squares += (double) value * value;
+        }
+        double root = Math.sqrt(squares / result.length + settings.gate().normEps());
+        double factor = root == 0 ? 0 : 1 / root;
+        if (normWeight != null) {
+            loadShared(normWeight, shared(normWeight, 0, h), row, result.length);
+        }
+        for (int d = 0; d < result.length; d++) {
+            result[d] = (float) (result[d] * factor * (normWeight != null ? row[d] : 1));
+        }
+    }
+
+    private void applyGate(Gate setting, Tensor scores, float[] result, long b, long i, int h) {
+        long at = shared(scores, 0, b) + shared(scores, 1, i) + shared(scores, 2, h);
+        loadShared(scores, at, row, result.length);
+        Activation activation = setting.activation();
+        boolean add = setting.combination() == Combination.ADD;
+        float value = activation.apply(row[0]);
+        for (int d = 0; d < result.length; d++) {
+            if (d > 0 && !setting.isHeadwise()) {
+                value = activation.apply(row[d]);
+            }
+            result[d] = add ? result[d] + value : result[d] * value;
+        }
+    }
+
+    /** Reads a row whose last axis may be one element that counts for all. */
+    private static void loadShared(Tensor tensor, long offset, float[] to, int n) {
+        int last = tensor.rank() - 1;
+        if (tensor.dim(last) == 1 || tensor.stride(last) == 0) {
+            Arrays.fill(to, 0, n, Elements.get(tensor.dataType(), tensor.segment(), offset));
+        } else {
+            load(tensor, offset, to, n);
+        }
+    }
+
+    private static void load(Tensor tensor, long offset, float[] to, int n) {
+        Elements.load(tensor.dataType(), tensor.segment(), offset, to, 0, n);
+    }
+
+    /** Where the last axis begins, in elements. */
+    private static long offset(Tensor tensor, long x, long y, long z) {
+        return x * tensor.stride(0) + y * tensor.stride(1) + z * tensor.stride(2);
+    }
+
+    /** The part of an offset that an axis contributes; an axis of one element is shared along. */
+    private static long shared(Tensor tensor, int axis, long index) {
+        return tensor.dim(axis) == 1 ? 0 : index * tensor.stride(axis);
+    }
+}

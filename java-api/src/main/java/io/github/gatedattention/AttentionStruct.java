@@ -1,0 +1,126 @@
+package io.github.gatedattention;
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.github.gatedattention.bindings.generated.ga_attention_params;
+import io.github.gatedattention.bindings.generated.ga_tensor;
+import io.github.gatedattention.bindings.generated.gated_attention_h;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/** Writes {@code ga_attention_params}, the one argument of a native call, at offsets that are constants to the JIT. */
+final class AttentionStruct {
+    private static final long BATCH = ga_attention_params.batch$offset();
+    private static final long SEQ_Q = ga_attention_params.seq_q$offset();
+    private static final long SEQ_K = ga_attention_params.seq_k$offset();
+    private static final long Q = ga_attention_params.q$offset();
+    private static final long K = ga_attention_params.k$offset();
+    private static final long V = ga_attention_params.v$offset();
+    private static final long GATE = ga_attention_params.gate$offset();
+    private static final long NORM_WEIGHT = ga_attention_params.norm_weight$offset();
+    private static final long KEY_LENGTHS = ga_attention_params.key_lengths$offset();
+    private static final long OUT = ga_attention_params.out$offset();
+    private static final long LSE = ga_attention_params.lse$offset();
+
+    private static final long DATA = ga_tensor.data$offset();
+    private static final long BYTES = ga_tensor.bytes$offset();
+    private static final long STRIDES = ga_tensor.stride$offset();
+    private static final long DTYPE = ga_tensor.dtype$offset();
+
+    private AttentionStruct() {}
+
+    /** Allocates the struct, zeroed but for the settings. */
+    static MemorySegment allocate(Arena arena, Settings settings) {
+        MemorySegment params = ga_attention_params.allocate(arena);
+        Gate gate = settings.gate();
+        Mask mask = settings.mask();
+        params.set(JAVA_LONG, ga_attention_params.struct_size$offset(), ga_attention_params.sizeof());
+        params.set(JAVA_INT, ga_attention_params.heads_q$offset(), settings.queryHeads());
+        params.set(JAVA_INT, ga_attention_params.heads_kv$offset(), settings.keyValueHeads());
+        params.set(JAVA_INT, ga_attention_params.head_dim$offset(), settings.headDim());
+        params.set(JAVA_INT, ga_attention_params.head_dim_v$offset(), settings.valueHeadDim());
+        params.set(JAVA_LONG, ga_attention_params.window_left$offset(), mask.windowLeft());
+        params.set(JAVA_LONG, ga_attention_params.window_right$offset(), mask.windowRight());
+        params.set(JAVA_FLOAT, ga_attention_params.scale$offset(), settings.scale());
+        params.set(JAVA_FLOAT, ga_attention_params.norm_eps$offset(), gate.normEps());
+        params.set(JAVA_INT, ga_attention_params.activation$offset(), code(gate.activation()));
+        params.set(JAVA_INT, ga_attention_params.combination$offset(), code(gate.combination()));
+        params.set(JAVA_INT, ga_attention_params.pre_gate$offset(), code(gate.step()));
+        params.set(
+                JAVA_INT,
+                ga_attention_params.flags$offset(),
+                (mask.isCausal() ? gated_attention_h.GA_CAUSAL() : 0)
+                        | (gate.roundBeforeGate() ? gated_attention_h.GA_ROUND_BEFORE_GATE() : 0));
+        return params;
+    }
+
+    /** Writes addresses, strides and the sizes that follow from q and k. The operands were checked. */
+    static void put(
+            MemorySegment params,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            @Nullable Tensor gate,
+            Tensor out,
+            @Nullable Tensor normWeight,
+            @Nullable Tensor keyLengths,
+            @Nullable Tensor lse) {
+        params.set(JAVA_LONG, BATCH, q.dim(0));
+        params.set(JAVA_LONG, SEQ_Q, q.dim(1));
+        params.set(JAVA_LONG, SEQ_K, k.dim(1));
+        put(params, Q, q, q.stride(0), q.stride(1), q.stride(2), 1);
+        put(params, K, k, k.stride(0), k.stride(1), k.stride(2), 1);
+        put(params, V, v, v.stride(0), v.stride(1), v.stride(2), 1);
+        put(params, OUT, out, out.stride(0), out.stride(1), out.stride(2), 1);
+        if (gate != null) {
+            put(params, GATE, gate, shared(gate, 0), shared(gate, 1), shared(gate, 2), shared(gate, 3));
+        } else {
+            clear(params, GATE);
+        }
+        if (normWeight != null) {
+            put(params, NORM_WEIGHT, normWeight, 0, 0, shared(normWeight, 0), shared(normWeight, 1));
+        } else {
+            clear(params, NORM_WEIGHT);
+        }
+        if (keyLengths != null) {
+            put(params, KEY_LENGTHS, keyLengths, keyLengths.stride(0), 0, 0, 0);
+        } else {
+            clear(params, KEY_LENGTHS);
+        }
+        if (lse != null) {
+            // The ABI names axes alike for all tensors: [batch, sequence, head], where lse is [batch, head, sequence].
+            put(params, LSE, lse, lse.stride(0), lse.stride(2), lse.stride(1), 1);
+        } else {
+            clear(params, LSE);
+        }
+    }
+
+    private static void put(
+            MemorySegment params, long at, Tensor tensor, long batch, long sequence, long head, long dim) {
+        params.set(JAVA_LONG, at + DATA, tensor.address());
+        params.set(JAVA_LONG, at + BYTES, tensor.spanBytes());
+        params.set(JAVA_LONG, at + STRIDES, batch);
+        params.set(JAVA_LONG, at + STRIDES + Long.BYTES, sequence);
+        params.set(JAVA_LONG, at + STRIDES + 2 * Long.BYTES, head);
+        params.set(JAVA_LONG, at + STRIDES + 3 * Long.BYTES, dim);
+        params.set(JAVA_INT, at + DTYPE, code(tensor.dataType()));
+    }
+
+    /** An address of 0 says that the tensor is absent. */
+    private static void clear(MemorySegment params, long at) {
+        params.set(JAVA_LONG, at + DATA, 0);
+    }
+
+    /** The stride of an input's axis, where an axis of one element is shared along: stride 0. */
+    private static long shared(Tensor tensor, int axis) {
+        return tensor.dim(axis) == 1 ? 0 : tensor.stride(axis);
+    }
+
+    /** Java's constants stand in the order of the ABI's codes; {@code AbiCodesTest} compares them. */
+    static int code(Enum<?> constant) {
+        return constant.ordinal();
+    }
+}

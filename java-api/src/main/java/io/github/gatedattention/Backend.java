@@ -1,0 +1,88 @@
+package io.github.gatedattention;
+
+import org.jspecify.annotations.Nullable;
+
+/** Where attention is computed. */
+public abstract sealed class Backend permits CpuBackend, JavaBackend {
+    private static final Backend CPU = new CpuBackend();
+    private static final Backend JAVA = new JavaBackend();
+
+    Backend() {}
+
+    /**
+     * The fastest backend of this machine: {@link #cpu()} where the native library loads, else {@link #java()}. The
+     * first time it falls back, a warning with the reason goes to the {@link System.Logger} {@code
+     * io.github.gatedattention}.
+     *
+     * @return an available backend
+     */
+    public static Backend best() {
+        return Best.BACKEND;
+    }
+
+    /**
+     * Native kernels on the CPU. Where the library does not load, {@link #unavailableReason()} says why.
+     *
+     * @return the backend, available or not
+     */
+    public static Backend cpu() {
+        return CPU;
+    }
+
+    /**
+     * Plain Java loops: the same results on every machine, many times slower.
+     *
+     * @return the backend, always available
+     */
+    public static Backend java() {
+        return JAVA;
+    }
+
+    /**
+     * Returns the backend's name.
+     *
+     * @return {@code cpu} or {@code java}
+     */
+    public abstract String name();
+
+    /**
+     * Returns whether this backend can be used. The first question about {@link #cpu()} loads the native library.
+     *
+     * @return whether {@link #unavailableReason()} is null
+     */
+    public final boolean isAvailable() {
+        return unavailableReason() == null;
+    }
+
+    /**
+     * Says why this backend cannot be used.
+     *
+     * @return one sentence, or null when it can
+     */
+    public abstract @Nullable String unavailableReason();
+
+    abstract Engine open(Settings settings);
+
+    @Override
+    public String toString() {
+        return name();
+    }
+
+    /** Chosen, and the fallback logged, once. */
+    private static final class Best {
+        static final Backend BACKEND = choose();
+
+        private static Backend choose() {
+            String reason = CPU.unavailableReason();
+            if (reason == null) {
+                return CPU;
+            }
+            System.getLogger("io.github.gatedattention")
+                    .log(
+                            System.Logger.Level.WARNING,
+                            "No native kernels, so attention runs in plain Java, many times slower: {0}",
+                            reason);
+            return JAVA;
+        }
+    }
+}

@@ -1,0 +1,217 @@
+package io.github.gatedattention;
+
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/** Checks that the tensors of one call fit the settings and each other; the shapes are those of {@link Operands}. */
+final class CallCheck {
+    private CallCheck() {}
+
+    static void check(
+            Settings settings,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            @Nullable Tensor gate,
+            Tensor out,
+            @Nullable Tensor normWeight,
+            @Nullable Tensor keyLengths,
+            @Nullable Tensor lse) {
+        Objects.requireNonNull(q, "q is null");
+        Objects.requireNonNull(k, "k is null");
+        Objects.requireNonNull(v, "v is null");
+        Objects.requireNonNull(out, "out is null");
+        DataType type = settings.dataType();
+        int heads = settings.queryHeads();
+        int valueDim = settings.valueHeadDim();
+
+        rank("q", q, 4);
+        type("q", q, type);
+        extent("q", q, 2, "heads", heads, "queryHeads");
+        extent("q", q, 3, "elements", settings.headDim(), "headDim");
+        contiguous("q", q, 3);
+        long batch = q.dim(0);
+        long queries = q.dim(1);
+
+        rank("k", k, 4);
+        type("k", k, type);
+        extent("k", k, 0, "sequences", batch, "the batch of q");
+        extent("k", k, 2, "heads", settings.keyValueHeads(), "keyValueHeads");
+        extent("k", k, 3, "elements", settings.headDim(), "headDim");
+        contiguous("k", k, 3);
+
+        rank("v", v, 4);
+        type("v", v, type);
+        extent("v", v, 0, "sequences", batch, "the batch of q");
+        extent("v", v, 1, "keys", k.dim(1), "the number of keys of k");
+        extent("v", v, 2, "heads", settings.keyValueHeads(), "keyValueHeads");
+        extent("v", v, 3, "elements", valueDim, "valueHeadDim");
+        contiguous("v", v, 3);
+
+        rank("out", out, 4);
+        type("out", out, type);
+        extent("out", out, 0, "sequences", batch, "the batch of q");
+        extent("out", out, 1, "queries", queries, "the number of queries of q");
+        extent("out", out, 2, "heads", heads, "queryHeads");
+        extent("out", out, 3, "elements", valueDim, "valueHeadDim");
+        contiguous("out", out, 3);
+        output("out", out);
+
+        checkGate(settings.gate(), gate, batch, queries, heads, valueDim);
+        checkNormWeight(settings.gate(), normWeight, heads, valueDim);
+        if (keyLengths != null) {
+            rank("keyLengths", keyLengths, 1);
+            type("keyLengths", keyLengths, DataType.I32);
+            extent("keyLengths", keyLengths, 0, "sequences", batch, "the batch of q");
+        }
+        if (lse != null) {
+            rank("lse", lse, 3);
+            type("lse", lse, DataType.F32);
+            extent("lse", lse, 0, "sequences", batch, "the batch of q");
+            extent("lse", lse, 1, "heads", heads, "queryHeads");
+            extent("lse", lse, 2, "queries", queries, "the number of queries of q");
+            output("lse", lse);
+        }
+        checkOverlaps(q, k, v, gate, out, normWeight, keyLengths, lse);
+    }
+
+    private static void checkGate(
+            Gate setting, @Nullable Tensor gate, long batch, long queries, int heads, int valueDim) {
+        if (gate == null) {
+            if (setting.isPresent()) {
+                throw new IllegalArgumentException(
+                        "gate is null, but the attention was built with gate " + setting + "; pass its scores");
+            }
+            return;
+        }
+        if (!setting.isPresent()) {
+            throw new IllegalArgumentException(
+                    "gate is a " + gate + ", but the attention was built with Gate.none(); pass null");
+        }
+        rank("gate", gate, 4);
+        floating("gate", gate);
+        extentOrOne("gate", gate, 0, "sequences", batch, "the batch of q");
+        extentOrOne("gate", gate, 1, "queries", queries, "the number of queries of q");
+        extentOrOne("gate", gate, 2, "heads", heads, "queryHeads");
+        if (!setting.isHeadwise()) {
+            extent("gate", gate, 3, "elements", valueDim, "valueHeadDim of an elementwise gate");
+            contiguous("gate", gate, 3);
+        } else if (gate.dim(3) != 1 && !(gate.dim(3) == valueDim && gate.stride(3) == 0)) {
+            throw new IllegalArgumentException(
+                    "gate has " + gate.dim(3) + " elements on axis 3, but a headwise gate has 1");
+        }
+    }
+
+    private static void checkNormWeight(Gate setting, @Nullable Tensor weight, int heads, int valueDim) {
+        if (weight == null) {
+            return;
+        }
+        if (!setting.hasRmsNorm()) {
+            throw new IllegalArgumentException("normWeight is a " + weight + ", but the attention's gate is " + setting
+                    + ", without RMSNorm; pass null or build with Gate.withRmsNorm");
+        }
+        rank("normWeight", weight, 2);
+        floating("normWeight", weight);
+        extentOrOne("normWeight", weight, 0, "heads", heads, "queryHeads");
+        extentOrOne("normWeight", weight, 1, "elements", valueDim, "valueHeadDim");
+        if (weight.dim(1) != 1 && weight.stride(1) != 0) {
+            contiguous("normWeight", weight, 1);
+        }
+    }
+
+    private static void checkOverlaps(
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            @Nullable Tensor gate,
+            Tensor out,
+            @Nullable Tensor normWeight,
+            @Nullable Tensor keyLengths,
+            @Nullable Tensor lse) {
+        if (!out.isSameView(q)) {
+            disjoint("out", out, "q", q);
+        }
+        if (gate != null && !out.isSameView(gate)) {
+            disjoint("out", out, "gate", gate);
+        }
+        disjoint("out", out, "k", k);
+        disjoint("out", out, "v", v);
+        disjoint("out", out, "normWeight", normWeight);
+        disjoint("out", out, "keyLengths", keyLengths);
+        if (lse != null) {
+            disjoint("lse", lse, "out", out);
+            disjoint("lse", lse, "q", q);
+            disjoint("lse", lse, "k", k);
+            disjoint("lse", lse, "v", v);
+            disjoint("lse", lse, "gate", gate);
+            disjoint("lse", lse, "normWeight", normWeight);
+            disjoint("lse", lse, "keyLengths", keyLengths);
+        }
+    }
+
+    private static void disjoint(String name, Tensor output, String otherName, @Nullable Tensor other) {
+        if (other != null && Overlap.exists(output, other)) {
+            boolean inPlace = name.equals("out") && (otherName.equals("q") || otherName.equals("gate"));
+            throw new IllegalArgumentException(name + " (" + place(output) + ") overlaps " + otherName + " ("
+                    + place(other) + "), but "
+                    + (inPlace ? "may only be exactly the same view or lie apart" : "must lie apart from it"));
+        }
+    }
+
+    private static String place(Tensor tensor) {
+        return tensor + " at 0x" + Long.toHexString(tensor.address());
+    }
+
+    static void rank(String name, Tensor tensor, int rank) {
+        if (tensor.rank() != rank) {
+            throw new IllegalArgumentException(
+                    name + " has " + tensor.rank() + " axes, but must have " + rank + "; it is a " + tensor);
+        }
+    }
+
+    private static void type(String name, Tensor tensor, DataType type) {
+        if (tensor.dataType() != type) {
+            String reason = name.equals("lse") || name.equals("keyLengths") ? "must be " : "the attention's dataType is ";
+            throw new IllegalArgumentException(name + " is " + tensor.dataType() + ", but " + reason + type);
+        }
+    }
+
+    private static void floating(String name, Tensor tensor) {
+        if (!tensor.dataType().isFloating()) {
+            throw new IllegalArgumentException(name + " is " + tensor.dataType() + ", but must be F32, BF16 or F16");
+        }
+    }
+
+    private static void extent(String name, Tensor tensor, int axis, String unit, long expected, String expectedName) {
+        if (tensor.dim(axis) != expected) {
+            throw new IllegalArgumentException(name + " has " + tensor.dim(axis) + " " + unit + " on axis " + axis
+                    + ", but " + expectedName + " is " + expected);
+        }
+    }
+
+    private static void extentOrOne(
+            String name, Tensor tensor, int axis, String unit, long expected, String expectedName) {
+        if (tensor.dim(axis) != 1 && tensor.dim(axis) != expected) {
+            throw new IllegalArgumentException(name + " has " + tensor.dim(axis) + " " + unit + " on axis " + axis
+                    + ", but must have 1 or as many as " + expectedName + ", which is " + expected);
+        }
+    }
+
+    private static void contiguous(String name, Tensor tensor, int axis) {
+        if (tensor.stride(axis) != 1) {
+            throw new IllegalArgumentException(name + " has stride " + tensor.stride(axis) + " on axis " + axis
+                    + ", but the last axis must be contiguous, with stride 1; use Tensor.copyFrom");
+        }
+    }
+
+    private static void output(String name, Tensor tensor) {
+        if (tensor.segment().isReadOnly()) {
+            throw new IllegalArgumentException(
+                    name + " is read-only, but the call writes to it; pass a writable segment");
+        }
+        if (!Overlap.everyElementHasItsPlace(tensor)) {
+            throw new IllegalArgumentException(name + " is a " + tensor
+                    + ", where several elements share memory, but an output needs a place for each");
+        }
+    }
+}

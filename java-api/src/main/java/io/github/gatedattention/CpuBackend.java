@@ -1,0 +1,23 @@
+package io.github.gatedattention;
+
+import io.github.gatedattention.bindings.NativeLibrary;
+import org.jspecify.annotations.Nullable;
+
+/** Native kernels; see {@link NativeEngine}. */
+final class CpuBackend extends Backend {
+
+    @Override
+    public String name() {
+        return "cpu";
+    }
+
+    @Override
+    public @Nullable String unavailableReason() {
+        return NativeLibrary.state() instanceof NativeLibrary.Refused refused ? refused.message() : null;
+    }
+
+    @Override
+    Engine open(Settings settings) {
+        return new NativeEngine(settings);
+    }
+}

@@ -1,0 +1,32 @@
+package io.github.gatedattention;
+
+import org.jspecify.annotations.Nullable;
+
+/** One {@link GatedAttention} on one backend. Safe from any thread. */
+sealed interface Engine extends AutoCloseable permits JavaEngine, NativeEngine {
+
+    /** Checks the operands and computes; the parameters are those of {@link Operands}. */
+    void forward(
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            @Nullable Tensor gate,
+            Tensor out,
+            @Nullable Tensor normWeight,
+            @Nullable Tensor keyLengths,
+            @Nullable Tensor lse);
+
+    PreparedForward prepare(Operands operands);
+
+    Plan explain(Operands operands);
+
+    InstructionSet instructionSet();
+
+    /** Refuses later calls; those that run finish. Closing twice is closing once. */
+    @Override
+    void close();
+
+    static IllegalStateException closed() {
+        return new IllegalStateException("this GatedAttention is closed; build another one");
+    }
+}

@@ -1,0 +1,365 @@
+package io.github.gatedattention;
+
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Gated scaled dot-product attention, forward: {@code O = gate(softmax(scale * Q K^T + mask) V, G)}, the operator of
+ * <a href="https://arxiv.org/abs/2505.06708">arXiv 2505.06708</a>.
+ *
+ * <p>An instance holds the settings that stay the same from call to call, usually those of one layer. Instances with
+ * the same number of threads share them. All methods are safe from any thread, virtual ones included; a native call
+ * keeps the carrier of a virtual thread for as long as it runs.
+ *
+ * <p>Wrong arguments throw {@link IllegalArgumentException} before anything is written, naming the argument and both
+ * values.
+ *
+ * @see Operands the shapes of all tensors
+ */
+public final class GatedAttention implements AutoCloseable {
+    private final Settings settings;
+    private final Backend backend;
+    private final Engine engine;
+
+    private GatedAttention(Settings settings, Backend backend) {
+        this.settings = settings;
+        this.backend = backend;
+        this.engine = backend.open(settings);
+    }
+
+    /**
+     * Starts the settings of a new instance.
+     *
+     * @return a builder with the defaults of its methods
+     */
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    /**
+     * Computes attention. Writes {@code out} and nothing else, and allocates nothing on the {@code cpu} backend.
+     *
+     * @param q queries {@code [B, Sq, Hq, D]}
+     * @param k keys {@code [B, Sk, Hkv, D]}
+     * @param v values {@code [B, Sk, Hkv, Dv]}
+     * @param gate scores {@code [B, Sq, Hq, Dv]} or {@code [B, Sq, Hq, 1]}, or null for {@link Gate#none()}
+     * @param out the result {@code [B, Sq, Hq, Dv]}; may be exactly q or exactly gate
+     * @throws IllegalArgumentException when a tensor does not fit the settings or another tensor
+     * @throws IllegalStateException when this instance or the arena of a tensor is closed
+     * @throws WrongThreadException when the arena of a tensor is confined to another thread
+     * @throws GatedAttentionException when native code fails
+     */
+    public void forward(Tensor q, Tensor k, Tensor v, @Nullable Tensor gate, Tensor out) {
+        engine.forward(q, k, v, gate, out, null, null, null);
+    }
+
+    /**
+     * Computes attention with optional operands. Writes {@code out} and {@code lse}.
+     *
+     * @param operands the tensors
+     * @throws IllegalArgumentException when a tensor does not fit the settings or another tensor, or a key length is
+     *     outside 0 to Sk
+     * @throws IllegalStateException when this instance or the arena of a tensor is closed
+     * @throws WrongThreadException when the arena of a tensor is confined to another thread
+     * @throws GatedAttentionException when native code fails
+     */
+    public void forward(Operands operands) {
+        engine.forward(
+                operands.q(),
+                operands.k(),
+                operands.v(),
+                operands.gate(),
+                operands.out(),
+                operands.normWeight(),
+                operands.keyLengths(),
+                operands.lse());
+    }
+
+    /**
+     * Checks operands once, for calls that are repeated with the same tensors.
+     *
+     * @param operands the tensors
+     * @return a call to run any number of times until this instance is closed
+     * @throws IllegalArgumentException when a tensor does not fit the settings or another tensor
+     * @throws IllegalStateException when this instance is closed
+     * @throws GatedAttentionException when native code refuses the call
+     */
+    public PreparedForward prepare(Operands operands) {
+        return engine.prepare(operands);
+    }
+
+    /**
+     * Says what a call with contiguous values, gate and output would do; computes nothing.
+     *
+     * @param q queries {@code [B, Sq, Hq, D]}
+     * @param k keys {@code [B, Sk, Hkv, D]}
+     * @return kernel, blocks, work and scratch memory
+     * @throws IllegalArgumentException when a tensor does not fit the settings or the other
+     * @throws IllegalStateException when this instance is closed
+     */
+    public Plan explain(Tensor q, Tensor k) {
+        return engine.explain(PlannedOperands.of(settings, q, k));
+    }
+
+    /**
+     * Says what a call would do; computes nothing.
+     *
+     * @param operands the tensors
+     * @return kernel, blocks, work and scratch memory
+     * @throws IllegalArgumentException when a tensor does not fit the settings or another tensor, or a key length is
+     *     outside 0 to Sk
+     * @throws IllegalStateException when this instance is closed
+     */
+    public Plan explain(Operands operands) {
+        return engine.explain(operands);
+    }
+
+    /**
+     * Returns where this instance computes.
+     *
+     * @return the backend, never one that merely stands for another
+     */
+    public Backend backend() {
+        return backend;
+    }
+
+    /**
+     * Returns the instruction set of this instance's kernels.
+     *
+     * @return the best one that the machine has and the caps allow; {@link InstructionSet#SCALAR} for the Java backend
+     */
+    public InstructionSet instructionSet() {
+        return engine.instructionSet();
+    }
+
+    /**
+     * Returns how many threads a call may use, the caller's included.
+     *
+     * @return a number of threads
+     */
+    public int threads() {
+        return settings.threads();
+    }
+
+    /**
+     * Refuses later calls with {@link IllegalStateException}. Calls in progress in other threads finish; closing waits
+     * for them when this is the last instance that uses its threads. Closing again does nothing.
+     */
+    @Override
+    public void close() {
+        engine.close();
+    }
+
+    @Override
+    public String toString() {
+        return "GatedAttention[" + backend + ", " + settings + "]";
+    }
+
+    /** The settings of a {@link GatedAttention}. {@link #queryHeads} and {@link #headDim} have no default. */
+    public static final class Builder {
+        private static final int MIN_HEAD_DIM = 8;
+        private static final int MAX_HEAD_DIM = 512;
+        private static final int MAX_THREADS = 1024;
+
+        private int queryHeads;
+        private int keyValueHeads;
+        private int headDim;
+        private int valueHeadDim;
+        private DataType dataType = DataType.F32;
+        private Gate gate = Gate.elementwise(Activation.SIGMOID);
+        private Mask mask = Mask.none();
+        private float scale = Float.NaN;
+        private boolean scaleGiven;
+        private @Nullable Backend backend;
+        private int threads;
+        private boolean threadsGiven;
+        private boolean keyValueHeadsGiven;
+        private boolean valueHeadDimGiven;
+        private @Nullable InstructionSet maxInstructionSet;
+
+        private Builder() {}
+
+        /**
+         * Sets the number of query heads, Hq.
+         *
+         * @param heads at least 1
+         * @return this
+         */
+        public Builder queryHeads(int heads) {
+            queryHeads = heads;
+            return this;
+        }
+
+        /**
+         * Sets the number of key/value heads, Hkv. The default is {@link #queryHeads}.
+         *
+         * @param heads at least 1, a divisor of the query heads
+         * @return this
+         */
+        public Builder keyValueHeads(int heads) {
+            keyValueHeads = heads;
+            keyValueHeadsGiven = true;
+            return this;
+        }
+
+        /**
+         * Sets the head dimension of queries and keys, D.
+         *
+         * @param dim a multiple of 8, 8 to 512
+         * @return this
+         */
+        public Builder headDim(int dim) {
+            headDim = dim;
+            return this;
+        }
+
+        /**
+         * Sets the head dimension of values and output, Dv. The default is {@link #headDim}.
+         *
+         * @param dim a multiple of 8, 8 to 512
+         * @return this
+         */
+        public Builder valueHeadDim(int dim) {
+            valueHeadDim = dim;
+            valueHeadDimGiven = true;
+            return this;
+        }
+
+        /**
+         * Sets the type of q, k, v and out. The default is {@link DataType#F32}.
+         *
+         * @param type F32, BF16 or F16
+         * @return this
+         */
+        public Builder dataType(DataType type) {
+            dataType = Objects.requireNonNull(type, "dataType is null");
+            return this;
+        }
+
+        /**
+         * Sets the gate. The default is {@code Gate.elementwise(Activation.SIGMOID)}.
+         *
+         * @param newGate the gate, or {@link Gate#none()}
+         * @return this
+         */
+        public Builder gate(Gate newGate) {
+            gate = Objects.requireNonNull(newGate, "gate is null");
+            return this;
+        }
+
+        /**
+         * Sets which keys a query sees. The default is {@link Mask#none()}.
+         *
+         * @param newMask the mask
+         * @return this
+         */
+        public Builder mask(Mask newMask) {
+            mask = Objects.requireNonNull(newMask, "mask is null");
+            return this;
+        }
+
+        /**
+         * Sets the factor on the scores. The default is {@code 1 / sqrt(headDim)}.
+         *
+         * @param factor finite
+         * @return this
+         */
+        public Builder scale(float factor) {
+            scale = factor;
+            scaleGiven = true;
+            return this;
+        }
+
+        /**
+         * Sets where to compute. The default is {@link Backend#best()}.
+         *
+         * @param newBackend the backend
+         * @return this
+         */
+        public Builder backend(Backend newBackend) {
+            backend = Objects.requireNonNull(newBackend, "backend is null");
+            return this;
+        }
+
+        /**
+         * Sets how many threads a call may use, the caller's included. Results do not depend on it. The default is
+         * {@link Runtime#availableProcessors()}.
+         *
+         * @param number 1 to 1024
+         * @return this
+         */
+        public Builder threads(int number) {
+            threads = number;
+            threadsGiven = true;
+            return this;
+        }
+
+        /**
+         * Caps the instruction set of native kernels, as {@code GA_MAX_ISA} in the environment does too. The default is
+         * no cap.
+         *
+         * @param cap the best instruction set allowed
+         * @return this
+         */
+        public Builder maxInstructionSet(InstructionSet cap) {
+            maxInstructionSet = Objects.requireNonNull(cap, "maxInstructionSet is null");
+            return this;
+        }
+
+        /**
+         * Checks the settings and makes the instance.
+         *
+         * @return an instance to be closed by the caller
+         * @throws IllegalArgumentException when a value is outside its range or two values do not fit each other
+         * @throws GatedAttentionException when the backend is not available or its threads cannot be had
+         */
+        public GatedAttention build() {
+            atLeastOne("queryHeads", queryHeads);
+            int kvHeads = keyValueHeadsGiven ? keyValueHeads : queryHeads;
+            atLeastOne("keyValueHeads", kvHeads);
+            if (queryHeads % kvHeads != 0) {
+                throw new IllegalArgumentException(
+                        "queryHeads is " + queryHeads + ", which is no multiple of keyValueHeads, " + kvHeads);
+            }
+            checkDim("headDim", headDim);
+            int valueDim = valueHeadDimGiven ? valueHeadDim : headDim;
+            checkDim("valueHeadDim", valueDim);
+            if (!dataType.isFloating()) {
+                throw new IllegalArgumentException("dataType is " + dataType + ", but must be F32, BF16 or F16");
+            }
+            float factor = scaleGiven ? scale : (float) (1 / Math.sqrt(headDim));
+            if (!Float.isFinite(factor)) {
+                throw new IllegalArgumentException("scale is " + factor + ", but must be finite");
+            }
+            int workers = threadsGiven
+                    ? threads
+                    : Math.min(MAX_THREADS, Runtime.getRuntime().availableProcessors());
+            if (workers < 1 || workers > MAX_THREADS) {
+                throw new IllegalArgumentException("threads is " + workers + ", but must be 1 to " + MAX_THREADS);
+            }
+            Backend chosen = backend != null ? backend : Backend.best();
+            String reason = chosen.unavailableReason();
+            if (reason != null) {
+                throw new GatedAttentionException(
+                        Status.UNSUPPORTED,
+                        "backend " + chosen + " is not available: " + reason + "; Backend.java() works everywhere");
+            }
+            Settings settings = new Settings(
+                    queryHeads, kvHeads, headDim, valueDim, dataType, gate, mask, factor, workers, maxInstructionSet);
+            return new GatedAttention(settings, chosen);
+        }
+
+        private static void atLeastOne(String name, int heads) {
+            if (heads < 1) {
+                throw new IllegalArgumentException(name + " is " + heads + ", but must be at least 1");
+            }
+        }
+
+        private static void checkDim(String name, int dim) {
+            if (dim < MIN_HEAD_DIM || dim > MAX_HEAD_DIM || dim % MIN_HEAD_DIM != 0) {
+                throw new IllegalArgumentException(name + " is " + dim + ", but must be a multiple of " + MIN_HEAD_DIM
+                        + " from " + MIN_HEAD_DIM + " to " + MAX_HEAD_DIM);
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+package io.github.gatedattention;
+
+/** The instruction sets that native kernels are written for, in rising order. */
+public enum InstructionSet {
+    /** Plain C++, on every machine. */
+    SCALAR,
+    /** 128-bit vectors of arm64. */
+    NEON,
+    /** 256-bit vectors of x86-64, with FMA and F16C. */
+    AVX2,
+    /** 512-bit vectors of x86-64 (F, BW, DQ, VL). */
+    AVX512,
+    /** The same with products of bf16 pairs. */
+    AVX512_BF16
+}

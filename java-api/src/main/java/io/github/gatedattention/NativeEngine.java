@@ -1,0 +1,168 @@
+package io.github.gatedattention;
+
+import io.github.gatedattention.bindings.generated.ga_attention_plan;
+import io.github.gatedattention.bindings.generated.ga_error;
+import io.github.gatedattention.bindings.generated.gated_attention_h;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The native backend: one downcall per forward.
+ *
+ * <p>The struct holds raw addresses, which keep nothing alive, so every tensor's segment is an argument of the call as
+ * well: for as long as it runs, its arena cannot be closed. The downcall is a plain one. A critical one would save some
+ * nanoseconds and stop garbage collection for as long as the kernel runs.
+ */
+final class NativeEngine implements Engine {
+    private final Settings settings;
+    private final NativeRuntime runtime;
+    private final SlotPool slots;
+    private final AtomicBoolean closed = new AtomicBoolean();
+
+    NativeEngine(Settings settings) {
+        this.settings = settings;
+        this.runtime = NativeRuntime.acquire(settings.threads(), settings.maxInstructionSet());
+        this.slots = new SlotPool(settings);
+    }
+
+    /** Its own slot, loaded once. */
+    record Prepared(NativeEngine engine, CallSlot slot, Operands operands) implements PreparedForward {
+        @Override
+        public void run() {
+            Operands o = operands;
+            engine.checkOpen();
+            engine.call(slot, o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse());
+        }
+    }
+
+    @Override
+    public void forward(
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            @Nullable Tensor gate,
+            Tensor out,
+            @Nullable Tensor normWeight,
+            @Nullable Tensor keyLengths,
+            @Nullable Tensor lse) {
+        checkOpen();
+        CallSlot slot = slots.take();
+        try {
+            slot.load(q, k, v, gate, out, normWeight, keyLengths, lse);
+            call(slot, q, k, v, gate, out, normWeight, keyLengths, lse);
+        } finally {
+            slots.giveBack(slot);
+        }
+    }
+
+    private void call(
+            CallSlot slot,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            @Nullable Tensor gate,
+            Tensor out,
+            @Nullable Tensor normWeight,
+            @Nullable Tensor keyLengths,
+            @Nullable Tensor lse) {
+        int status = gated_attention_h.ga_attention_forward_holding(
+                runtime.handle(),
+                slot.params,
+                slot.error,
+                q.segment(),
+                k.segment(),
+                v.segment(),
+                segment(gate),
+                out.segment(),
+                segment(normWeight),
+                segment(keyLengths),
+                segment(lse),
+                MemorySegment.NULL);
+        if (status != gated_attention_h.GA_OK()) {
+            throw failure(status, slot.error, keyLengths, q.dim(0), k.dim(1));
+        }
+    }
+
+    private static MemorySegment segment(@Nullable Tensor tensor) {
+        return tensor == null ? MemorySegment.NULL : tensor.segment();
+    }
+
+    /** Key lengths are the one argument that native code checks first: reading them here too would be work done twice. */
+    private RuntimeException failure(
+            int status, MemorySegment error, @Nullable Tensor keyLengths, long batch, long seqK) {
+        GatedAttentionException failure = NativeErrors.exception(status, error);
+        if (failure.status() == Status.INVALID_HANDLE && closed.get()) {
+            return Engine.closed();
+        }
+        if (failure.status() == Status.INVALID_ARGUMENT && keyLengths != null) {
+            KeyLengths.read(keyLengths, batch, seqK);
+        }
+        return failure;
+    }
+
+    @Override
+    public PreparedForward prepare(Operands o) {
+        checkOpen();
+        CallSlot slot = new CallSlot(settings);
+        slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse());
+        return new Prepared(this, slot, o);
+    }
+
+    @Override
+    public Plan explain(Operands operands) {
+        checkOpen();
+        try (Arena arena = Arena.ofConfined()) {
+            Operands o = operands.withKeyLengths(copyOf(operands.keyLengths(), arena));
+            CallSlot slot = new CallSlot(settings);
+            slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse());
+            MemorySegment plan = ga_attention_plan.allocate(arena);
+            ga_attention_plan.struct_size(plan, ga_attention_plan.sizeof());
+            int status = gated_attention_h.ga_attention_plan_for(runtime.handle(), slot.params, plan, slot.error);
+            if (status != gated_attention_h.GA_OK()) {
+                throw failure(
+                        status, slot.error, o.keyLengths(), o.q().dim(0), o.k().dim(1));
+            }
+            return new Plan(
+                    "cpu",
+                    ga_attention_plan.kernel(plan).getString(0),
+                    InstructionSet.values()[ga_attention_plan.isa(plan)],
+                    ga_attention_plan.threads(plan),
+                    ga_attention_plan.query_block(plan),
+                    ga_attention_plan.key_block(plan),
+                    ga_attention_plan.tasks(plan),
+                    ga_attention_plan.workspace_bytes(plan),
+                    ga_attention_plan.flop(plan),
+                    ga_attention_plan.bytes(plan));
+        }
+    }
+
+    /** A plan reads key lengths, but its call holds no segments: so it reads a copy that nobody else can close. */
+    private static @Nullable Tensor copyOf(@Nullable Tensor lengths, Arena arena) {
+        if (lengths == null || lengths.dataType() != DataType.I32) {
+            return lengths;
+        }
+        Tensor copy = Tensor.allocate(arena, DataType.I32, lengths.shape());
+        copy.copyFrom(lengths);
+        return copy;
+    }
+
+    @Override
+    public InstructionSet instructionSet() {
+        return runtime.instructionSet();
+    }
+
+    @Override
+    public void close() {
+        if (closed.compareAndSet(false, true)) {
+            runtime.release();
+        }
+    }
+
+    private void checkOpen() {
+        if (closed.get()) {
+            throw Engine.closed();
+        }
+    }
+}

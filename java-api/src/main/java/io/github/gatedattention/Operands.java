@@ -1,0 +1,88 @@
+package io.github.gatedattention;
+
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The tensors of one call, the optional ones by name.
+ *
+ * <p>B is the batch, Sq and Sk the lengths of queries and keys, Hq and Hkv the heads, D and Dv the head dimensions. The
+ * last axis of every tensor is contiguous; the others may have any stride.
+ *
+ * @param q queries {@code [B, Sq, Hq, D]}, of the attention's data type
+ * @param k keys {@code [B, Sk, Hkv, D]}, likewise
+ * @param v values {@code [B, Sk, Hkv, Dv]}, likewise
+ * @param gate scores {@code [B, Sq, Hq, Dv]} (elementwise) or {@code [B, Sq, Hq, 1]} (headwise), F32, BF16 or F16; an
+ *     axis of 1 is shared along; null exactly when the attention's gate is {@link Gate#none()}
+ * @param out the result {@code [B, Sq, Hq, Dv]}, of the attention's data type; may be exactly q or exactly gate, else
+ *     overlaps no other tensor
+ * @param normWeight weights {@code [Hq, Dv]} of the RMSNorm, F32, BF16 or F16; an axis of 1 is shared along; null: none
+ * @param keyLengths how many keys of each sequence are in use, I32 {@code [B]}, each 0 to Sk; null: Sk
+ * @param lse receives the natural logarithm of each softmax denominator, F32 {@code [B, Hq, Sq]}; null: not wanted
+ */
+public record Operands(
+        Tensor q,
+        Tensor k,
+        Tensor v,
+        @Nullable Tensor gate,
+        Tensor out,
+        @Nullable Tensor normWeight,
+        @Nullable Tensor keyLengths,
+        @Nullable Tensor lse) {
+
+    /**
+     * Checks that the tensors every call needs are there.
+     *
+     * @throws NullPointerException when q, k, v or out is null
+     */
+    public Operands {
+        Objects.requireNonNull(q, "q is null");
+        Objects.requireNonNull(k, "k is null");
+        Objects.requireNonNull(v, "v is null");
+        Objects.requireNonNull(out, "out is null");
+    }
+
+    /**
+     * The tensors of a plain call.
+     *
+     * @param q queries
+     * @param k keys
+     * @param v values
+     * @param gate scores, or null for {@link Gate#none()}
+     * @param out the result
+     * @return operands without the optional ones
+     */
+    public static Operands of(Tensor q, Tensor k, Tensor v, @Nullable Tensor gate, Tensor out) {
+        return new Operands(q, k, v, gate, out, null, null, null);
+    }
+
+    /**
+     * These operands with a weight for the RMSNorm.
+     *
+     * @param weight {@code [Hq, Dv]}, or null for none
+     * @return the changed operands
+     */
+    public Operands withNormWeight(@Nullable Tensor weight) {
+        return new Operands(q, k, v, gate, out, weight, keyLengths, lse);
+    }
+
+    /**
+     * These operands with a number of keys per sequence.
+     *
+     * @param lengths I32 {@code [B]}, or null for none
+     * @return the changed operands
+     */
+    public Operands withKeyLengths(@Nullable Tensor lengths) {
+        return new Operands(q, k, v, gate, out, normWeight, lengths, lse);
+    }
+
+    /**
+     * These operands with a place for the log-sum-exp.
+     *
+     * @param logSumExp F32 {@code [B, Hq, Sq]}, or null for none
+     * @return the changed operands
+     */
+    public Operands withLse(@Nullable Tensor logSumExp) {
+        return new Operands(q, k, v, gate, out, normWeight, keyLengths, logSumExp);
+    }
+}

@@ -1,0 +1,22 @@
+package io.github.gatedattention;
+
+/** Operands for a plan: contiguous tensors that have a shape but no memory stand for those that are not there yet. */
+final class PlannedOperands {
+    private PlannedOperands() {}
+
+    static Operands of(Settings settings, Tensor q, Tensor k) {
+        CallCheck.rank("q", q, 4);
+        CallCheck.rank("k", k, 4);
+        long batch = q.dim(0);
+        long heads = settings.queryHeads();
+        long valueDim = settings.valueHeadDim();
+        DataType type = settings.dataType();
+        Tensor v = Tensor.withoutMemory(type, k.dim(0), k.dim(1), settings.keyValueHeads(), valueDim);
+        Tensor out = Tensor.withoutMemory(type, batch, q.dim(1), heads, valueDim);
+        if (!settings.gate().isPresent()) {
+            return Operands.of(q, k, v, null, out);
+        }
+        long scores = settings.gate().isHeadwise() ? 1 : valueDim;
+        return Operands.of(q, k, v, Tensor.withoutMemory(type, batch, q.dim(1), heads, scores), out);
+    }
+}

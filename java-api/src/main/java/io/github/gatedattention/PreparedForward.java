@@ -1,0 +1,21 @@
+package io.github.gatedattention;
+
+/**
+ * A call whose operands were checked once, to be run many times: {@link GatedAttention#prepare}.
+ *
+ * <p>The tensors are fixed, their contents are not: each run reads the inputs, key lengths included, as they are then.
+ * It keeps its tensors reachable. Runs of one prepared call write the same outputs, so run it in one thread at a time;
+ * different prepared calls of one {@link GatedAttention} may run at the same time.
+ */
+public sealed interface PreparedForward permits JavaEngine.Prepared, NativeEngine.Prepared {
+
+    /**
+     * Computes. Allocates nothing on the {@code cpu} backend.
+     *
+     * @throws IllegalArgumentException when a key length is outside 0 to Sk
+     * @throws IllegalStateException when the attention or the arena of a tensor is closed
+     * @throws WrongThreadException when the arena of a tensor is confined to another thread
+     * @throws GatedAttentionException when native code fails
+     */
+    void run();
+}

@@ -1,0 +1,43 @@
+package io.github.gatedattention;
+
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How much a call has to compute and to move.
+ *
+ * @param flop {@code 2 (D + Dv)} per visible pair of query and key
+ * @param bytes inputs read once, keys in use only, plus outputs written once
+ */
+record Work(long flop, long bytes) {
+
+    static Work of(Settings settings, Operands o) {
+        long batch = o.q().dim(0);
+        long seqQ = o.q().dim(1);
+        long pairs = 0;
+        long keys = 0;
+        for (long length : KeyLengths.read(o.keyLengths(), batch, o.k().dim(1))) {
+            keys += length;
+            for (long i = 0; i < seqQ; i++) {
+                long first = settings.mask().firstKey(i, seqQ, length);
+                pairs += Math.max(0, settings.mask().endKey(i, seqQ, length) - first);
+            }
+        }
+        long dims = settings.headDim() + settings.valueHeadDim();
+        long keyBytes = keys * settings.keyValueHeads() * dims * settings.dataType().byteSize();
+        long bytes = keyBytes + bytes(o.q()) + bytes(o.gate()) + bytes(o.normWeight()) + bytes(o.keyLengths());
+        return new Work(2 * dims * settings.queryHeads() * pairs, bytes + bytes(o.out()) + bytes(o.lse()));
+    }
+
+    /** Bytes of the elements, each counted once however often it is repeated by a stride of 0. */
+    private static long bytes(@Nullable Tensor tensor) {
+        if (tensor == null) {
+            return 0;
+        }
+        long elements = 1;
+        for (int axis = 0; axis < tensor.rank(); axis++) {
+            boolean repeated = tensor.stride(axis) == 0 && tensor.dim(axis) > 0;
+            elements *= repeated ? 1 : tensor.dim(axis);
+        }
+        return elements * tensor.dataType().byteSize();
+    }
+}

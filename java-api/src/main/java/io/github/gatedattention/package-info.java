@@ -1,0 +1,7 @@
+/**
+ * Gated attention for the JVM.
+ */
+@NullMarked
+package io.github.gatedattention;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,11 @@
+/**
+ * Gated attention on the CPU: {@code O = gate(softmax(scale * Q K^T + mask) V, G)}.
+ *
+ * <p>Start at {@link io.github.gatedattention.GatedAttention}.
+ */
+module io.github.gatedattention {
+    requires io.github.gatedattention.bindings;
+    requires static transitive org.jspecify;
+
+    exports io.github.gatedattention;
+}

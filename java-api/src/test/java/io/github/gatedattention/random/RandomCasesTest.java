@@ -1,0 +1,75 @@
+package io.github.gatedattention.random;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.gatedattention.DataType;
+import io.github.gatedattention.reference.Agreement;
+import io.github.gatedattention.reference.Expected;
+import io.github.gatedattention.testing.Target;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.junit.jupiter.api.Test;
+
+/**
+ * Random calls against float64, every one on the pure Java backend and on one instruction set of the native one.
+ *
+ * <p>{@code -Dga.random.cases=20000} runs more of them; {@code -Dga.random.seed=N -Dga.random.cases=1} runs one again.
+ */
+class RandomCasesTest {
+    private static final int CASES =
+            Integer.getInteger("ga.random.cases", Boolean.getBoolean("ga.full") ? 20_000 : 2_000);
+    private static final long SEED = Long.getLong("ga.random.seed", 20_261_123_000L);
+    /** Below this many elements the mean error says little. */
+    private static final long ENOUGH_FOR_BIAS = 50_000;
+
+    private final Map<String, Agreement> outs = new TreeMap<>();
+    private final Map<String, Agreement> lses = new TreeMap<>();
+
+    @Test
+    void randomCallsStayWithinTheErrorBound() {
+        System.out.println("random cases: " + CASES + " from seed " + SEED);
+        List<Target> cpu = Target.cpu();
+        for (int n = 0; n < CASES; n++) {
+            RandomCase drawn = new RandomCase(SEED + n);
+            Expected expected = drawn.expected();
+            if (!cpu.isEmpty()) {
+                check(drawn, cpu.get(n % cpu.size()), expected);
+            }
+            check(drawn, Target.java(), expected);
+        }
+        outs.forEach((what, agreement) -> {
+            System.out.printf(
+                    "%-22s worst error %.3f of its bound, mean error %+.4f of the mean bound, %d elements; lse %.3f%n",
+                    what,
+                    agreement.worst(),
+                    agreement.bias(),
+                    agreement.elements(),
+                    lses.get(what).worst());
+            if (!what.endsWith(DataType.F32.name()) && agreement.elements() > ENOUGH_FOR_BIAS) {
+                assertThat(Math.abs(agreement.bias()))
+                        .as("mean signed error of %s as a share of the mean bound", what)
+                        .isLessThanOrEqualTo(0.1);
+            }
+        });
+    }
+
+    private void check(RandomCase drawn, Target target, Expected expected) {
+        String what = target + " " + drawn.type;
+        String wrong;
+        try {
+            wrong = new CaseRunner(drawn, target)
+                    .run(
+                            expected,
+                            outs.computeIfAbsent(what, _ -> new Agreement()),
+                            lses.computeIfAbsent(what, _ -> new Agreement()));
+        } catch (RuntimeException e) {
+            throw new AssertionError(again(drawn, target), e);
+        }
+        assertThat(wrong).as(again(drawn, target)).isNull();
+    }
+
+    private static String again(RandomCase drawn, Target target) {
+        return target + ", " + drawn + "; run it again with -Dga.random.cases=1 -Dga.random.seed=" + drawn.seed;
+    }
+}

@@ -143,8 +143,7 @@ final class AttentionLoops {
     }
 
     /** {@code total[x] += sum over i in [from, to) of weights[i] * rows[i][x]}, for x in [first, end). */
-    private void addWeightedRows(
-            float[] weights, int from, int to, float[][] rows, float[] total, int first, int end) {
+    private void addWeightedRows(float[] weights, int from, int to, float[][] rows, float[] total, int first, int end) {
         for (int chunk = from; chunk < to; chunk += SHORT_SUM) {
             Arrays.fill(shortSum, first, end, 0);
             for (int i = chunk; i < Math.min(to, chunk + SHORT_SUM); i++) {

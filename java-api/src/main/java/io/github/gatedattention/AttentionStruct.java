@@ -46,9 +46,9 @@ final class AttentionStruct {
         params.set(JAVA_LONG, ga_attention_params.window_right$offset(), mask.windowRight());
         params.set(JAVA_FLOAT, ga_attention_params.scale$offset(), settings.scale());
         params.set(JAVA_FLOAT, ga_attention_params.norm_eps$offset(), gate.normEps());
-        params.set(JAVA_INT, ga_attention_params.activation$offset(), code(gate.activation()));
-        params.set(JAVA_INT, ga_attention_params.combination$offset(), code(gate.combination()));
-        params.set(JAVA_INT, ga_attention_params.pre_gate$offset(), code(gate.step()));
+        params.set(JAVA_INT, ga_attention_params.activation$offset(), AbiCodes.of(gate.activation()));
+        params.set(JAVA_INT, ga_attention_params.combination$offset(), AbiCodes.of(gate.combination()));
+        params.set(JAVA_INT, ga_attention_params.pre_gate$offset(), AbiCodes.of(gate.step()));
         params.set(
                 JAVA_INT,
                 ga_attention_params.flags$offset(),
@@ -106,7 +106,7 @@ final class AttentionStruct {
         params.set(JAVA_LONG, at + STRIDES + Long.BYTES, sequence);
         params.set(JAVA_LONG, at + STRIDES + 2 * Long.BYTES, head);
         params.set(JAVA_LONG, at + STRIDES + 3 * Long.BYTES, dim);
-        params.set(JAVA_INT, at + DTYPE, code(tensor.dataType()));
+        params.set(JAVA_INT, at + DTYPE, AbiCodes.of(tensor.dataType()));
     }
 
     /** An address of 0 says that the tensor is absent. */
@@ -117,10 +117,5 @@ final class AttentionStruct {
     /** The stride of an input's axis, where an axis of one element is shared along: stride 0. */
     private static long shared(Tensor tensor, int axis) {
         return tensor.dim(axis) == 1 ? 0 : tensor.stride(axis);
-    }
-
-    /** Java's constants stand in the order of the ABI's codes; {@code AbiCodesTest} compares them. */
-    static int code(Enum<?> constant) {
-        return constant.ordinal();
     }
 }

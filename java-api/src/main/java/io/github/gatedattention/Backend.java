@@ -4,9 +4,6 @@ import org.jspecify.annotations.Nullable;
 
 /** Where attention is computed. */
 public abstract sealed class Backend permits CpuBackend, JavaBackend {
-    private static final Backend CPU = new CpuBackend();
-    private static final Backend JAVA = new JavaBackend();
-
     Backend() {}
 
     /**
@@ -26,7 +23,7 @@ public abstract sealed class Backend permits CpuBackend, JavaBackend {
      * @return the backend, available or not
      */
     public static Backend cpu() {
-        return CPU;
+        return Known.CPU;
     }
 
     /**
@@ -35,7 +32,7 @@ public abstract sealed class Backend permits CpuBackend, JavaBackend {
      * @return the backend, always available
      */
     public static Backend java() {
-        return JAVA;
+        return Known.JAVA;
     }
 
     /**
@@ -68,21 +65,26 @@ public abstract sealed class Backend permits CpuBackend, JavaBackend {
         return name();
     }
 
+    private static final class Known {
+        static final Backend CPU = new CpuBackend();
+        static final Backend JAVA = new JavaBackend();
+    }
+
     /** Chosen, and the fallback logged, once. */
     private static final class Best {
         static final Backend BACKEND = choose();
 
         private static Backend choose() {
-            String reason = CPU.unavailableReason();
+            String reason = cpu().unavailableReason();
             if (reason == null) {
-                return CPU;
+                return cpu();
             }
             System.getLogger("io.github.gatedattention")
                     .log(
                             System.Logger.Level.WARNING,
                             "No native kernels, so attention runs in plain Java, many times slower: {0}",
                             reason);
-            return JAVA;
+            return java();
         }
     }
 }

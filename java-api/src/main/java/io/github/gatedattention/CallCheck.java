@@ -5,6 +5,8 @@ import org.jspecify.annotations.Nullable;
 
 /** Checks that the tensors of one call fit the settings and each other; the shapes are those of {@link Operands}. */
 final class CallCheck {
+    private static final long MOST_SEQUENCES = 1 << 30;
+
     private CallCheck() {}
 
     static void check(
@@ -30,6 +32,11 @@ final class CallCheck {
         extent("q", q, 2, "heads", heads, "queryHeads");
         extent("q", q, 3, "elements", settings.headDim(), "headDim");
         contiguous("q", q, 3);
+        unshared("q", q);
+        if (q.dim(0) > MOST_SEQUENCES) {
+            throw new IllegalArgumentException(
+                    "q has " + q.dim(0) + " sequences on axis 0, but a call takes at most " + MOST_SEQUENCES);
+        }
         long batch = q.dim(0);
         long queries = q.dim(1);
 
@@ -39,6 +46,7 @@ final class CallCheck {
         extent("k", k, 2, "heads", settings.keyValueHeads(), "keyValueHeads");
         extent("k", k, 3, "elements", settings.headDim(), "headDim");
         contiguous("k", k, 3);
+        unshared("k", k);
 
         rank("v", v, 4);
         type("v", v, type);
@@ -47,6 +55,7 @@ final class CallCheck {
         extent("v", v, 2, "heads", settings.keyValueHeads(), "keyValueHeads");
         extent("v", v, 3, "elements", valueDim, "valueHeadDim");
         contiguous("v", v, 3);
+        unshared("v", v);
 
         rank("out", out, 4);
         type("out", out, type);
@@ -63,6 +72,7 @@ final class CallCheck {
             rank("keyLengths", keyLengths, 1);
             type("keyLengths", keyLengths, DataType.I32);
             extent("keyLengths", keyLengths, 0, "sequences", batch, "the batch of q");
+            unshared("keyLengths", keyLengths);
         }
         if (lse != null) {
             rank("lse", lse, 3);
@@ -171,7 +181,8 @@ final class CallCheck {
 
     private static void type(String name, Tensor tensor, DataType type) {
         if (tensor.dataType() != type) {
-            String reason = name.equals("lse") || name.equals("keyLengths") ? "must be " : "the attention's dataType is ";
+            String reason =
+                    name.equals("lse") || name.equals("keyLengths") ? "must be " : "the attention's dataType is ";
             throw new IllegalArgumentException(name + " is " + tensor.dataType() + ", but " + reason + type);
         }
     }
@@ -201,6 +212,15 @@ final class CallCheck {
         if (tensor.stride(axis) != 1) {
             throw new IllegalArgumentException(name + " has stride " + tensor.stride(axis) + " on axis " + axis
                     + ", but the last axis must be contiguous, with stride 1; use Tensor.copyFrom");
+        }
+    }
+
+    private static void unshared(String name, Tensor tensor) {
+        for (int axis = 0; axis < tensor.rank(); axis++) {
+            if (tensor.stride(axis) == 0 && tensor.dim(axis) > 1) {
+                throw new IllegalArgumentException(name + " has stride 0 on axis " + axis + " of " + tensor.dim(axis)
+                        + " elements, but only gate and normWeight may be shared along an axis; use Tensor.copyFrom");
+            }
         }
     }
 

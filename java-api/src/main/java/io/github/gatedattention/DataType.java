@@ -51,7 +51,7 @@ public enum DataType {
             return Float.floatToFloat16(value);
         }
         int bits = Float.floatToRawIntBits(value);
-        if (value != value) {
+        if (Float.isNaN(value)) {
             return (short) ((bits >>> 16) | 0x40); // quiet: the bits that make it a NaN may be among those cut off
         }
         return (short) ((bits + 0x7FFF + ((bits >>> 16) & 1)) >>> 16);

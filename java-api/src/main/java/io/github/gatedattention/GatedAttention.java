@@ -160,6 +160,7 @@ public final class GatedAttention implements AutoCloseable {
         private static final int MIN_HEAD_DIM = 8;
         private static final int MAX_HEAD_DIM = 512;
         private static final int MAX_THREADS = 1024;
+        private static final int MAX_HEADS = 1 << 20;
 
         private int queryHeads;
         private int keyValueHeads;
@@ -314,9 +315,9 @@ public final class GatedAttention implements AutoCloseable {
          * @throws GatedAttentionException when the backend is not available or its threads cannot be had
          */
         public GatedAttention build() {
-            atLeastOne("queryHeads", queryHeads);
+            checkHeads("queryHeads", queryHeads);
             int kvHeads = keyValueHeadsGiven ? keyValueHeads : queryHeads;
-            atLeastOne("keyValueHeads", kvHeads);
+            checkHeads("keyValueHeads", kvHeads);
             if (queryHeads % kvHeads != 0) {
                 throw new IllegalArgumentException(
                         "queryHeads is " + queryHeads + ", which is no multiple of keyValueHeads, " + kvHeads);
@@ -349,9 +350,9 @@ public final class GatedAttention implements AutoCloseable {
             return new GatedAttention(settings, chosen);
         }
 
-        private static void atLeastOne(String name, int heads) {
-            if (heads < 1) {
-                throw new IllegalArgumentException(name + " is " + heads + ", but must be at least 1");
+        private static void checkHeads(String name, int heads) {
+            if (heads < 1 || heads > MAX_HEADS) {
+                throw new IllegalArgumentException(name + " is " + heads + ", but must be 1 to " + MAX_HEADS);
             }
         }
 

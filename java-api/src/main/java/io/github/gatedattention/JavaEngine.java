@@ -1,7 +1,7 @@
 package io.github.gatedattention;
 
 import java.util.Locale;
-import java.util.function.LongConsumer;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** The pure Java backend: cuts a call into blocks of query rows and runs {@link AttentionLoops} on each. */
@@ -56,42 +56,43 @@ final class JavaEngine implements Engine {
         if (closed) {
             throw Engine.closed();
         }
-        boolean shared = checkAccess(operands);
+        checkAccess("q", operands.q());
+        checkAccess("k", operands.k());
+        checkAccess("v", operands.v());
+        checkAccess("gate", operands.gate());
+        checkAccess("out", operands.out());
+        checkAccess("normWeight", operands.normWeight());
+        checkAccess("keyLengths", operands.keyLengths());
+        checkAccess("lse", operands.lse());
         long batch = operands.q().dim(0);
         long[] lengths =
                 KeyLengths.read(operands.keyLengths(), batch, operands.k().dim(1));
         long blocks = queryBlocks(operands.q());
         long heads = settings.queryHeads();
-        pool.run(batch * heads * blocks, shared, () -> {
+        pool.run(batch * heads * blocks, areShared(operands), () -> {
             AttentionLoops loops = new AttentionLoops(settings, operands, lengths);
             return task -> runTask(loops, task, batch, blocks);
         });
     }
 
-    /** Refuses closed arenas and those of other threads, before anything is written; returns whether helpers may help. */
-    private static boolean checkAccess(Operands o) {
-        return checkAccess("q", o.q())
-                & checkAccess("k", o.k())
-                & checkAccess("v", o.v())
-                & checkAccess("gate", o.gate())
-                & checkAccess("out", o.out())
-                & checkAccess("normWeight", o.normWeight())
-                & checkAccess("keyLengths", o.keyLengths())
-                & checkAccess("lse", o.lse());
-    }
-
-    private static boolean checkAccess(String name, @Nullable Tensor tensor) {
+    /** Refuses closed arenas and those of other threads, before anything is written. */
+    private static void checkAccess(String name, @Nullable Tensor tensor) {
         if (tensor == null) {
-            return true;
+            return;
         }
         if (!tensor.segment().isAccessibleBy(Thread.currentThread())) {
             throw new WrongThreadException(name + " belongs to a confined arena of another thread than "
                     + Thread.currentThread().getName() + "; allocate it from Arena.ofShared()");
         }
         if (!tensor.segment().scope().isAlive()) {
-            throw new IllegalStateException("the arena of " + name + " is closed; a call needs it open");
+            throw new IllegalStateException("the arena of " + name + " is closed, but a call needs it open");
         }
-        return tensor.segment().isAccessibleBy(STRANGER);
+    }
+
+    /** Whether helpers may touch the tensors; those of a confined arena are for the calling thread alone. */
+    private static boolean areShared(Operands o) {
+        return Stream.of(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse())
+                .allMatch(tensor -> tensor == null || tensor.segment().isAccessibleBy(STRANGER));
     }
 
     /** Tasks begin with the last rows, which under a causal mask see most keys. */

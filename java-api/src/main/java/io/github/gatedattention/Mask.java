@@ -65,8 +65,8 @@ public final class Mask {
 
     private static long checkSide(String name, long keys) {
         if (keys < UNLIMITED) {
-            throw new IllegalArgumentException("window " + name + " is " + keys
-                    + ", but must be at least 0 keys, or -1 for no limit");
+            throw new IllegalArgumentException(
+                    "window " + name + " is " + keys + ", but must be at least 0 keys, or -1 for no limit");
         }
         return keys;
     }

@@ -1,7 +1,6 @@
 package io.github.gatedattention;
 
 import io.github.gatedattention.bindings.generated.ga_attention_plan;
-import io.github.gatedattention.bindings.generated.ga_error;
 import io.github.gatedattention.bindings.generated.gated_attention_h;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -121,20 +120,20 @@ final class NativeEngine implements Engine {
             ga_attention_plan.struct_size(plan, ga_attention_plan.sizeof());
             int status = gated_attention_h.ga_attention_plan_for(runtime.handle(), slot.params, plan, slot.error);
             if (status != gated_attention_h.GA_OK()) {
-                throw failure(
-                        status, slot.error, o.keyLengths(), o.q().dim(0), o.k().dim(1));
+                throw failure(status, slot.error, o.keyLengths(), o.q().dim(0), o.k().dim(1));
             }
+            Work work = Work.of(settings, o);
             return new Plan(
                     "cpu",
                     ga_attention_plan.kernel(plan).getString(0),
-                    InstructionSet.values()[ga_attention_plan.isa(plan)],
+                    AbiCodes.instructionSet(ga_attention_plan.isa(plan)),
                     ga_attention_plan.threads(plan),
                     ga_attention_plan.query_block(plan),
                     ga_attention_plan.key_block(plan),
                     ga_attention_plan.tasks(plan),
                     ga_attention_plan.workspace_bytes(plan),
-                    ga_attention_plan.flop(plan),
-                    ga_attention_plan.bytes(plan));
+                    work.flop(),
+                    work.bytes());
         }
     }
 

@@ -9,6 +9,6 @@ final class NativeErrors {
 
     /** The exception for a status other than {@code GA_OK}, with the sentence that native code left in {@code error}. */
     static GatedAttentionException exception(int status, MemorySegment error) {
-        return new GatedAttentionException(Status.ofCode(status), error.getString(ga_error.message$offset()));
+        return new GatedAttentionException(AbiCodes.status(status), error.getString(ga_error.message$offset()));
     }
 }

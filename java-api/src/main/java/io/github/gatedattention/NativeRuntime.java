@@ -66,14 +66,14 @@ final class NativeRuntime {
             ga_runtime_options.threads(nativeOptions, options.threads());
             ga_runtime_options.max_isa(
                     nativeOptions,
-                    options.cap() == null ? gated_attention_h.GA_ISA_COUNT() : AttentionStruct.code(options.cap()));
+                    options.cap() == null ? gated_attention_h.GA_ISA_COUNT() : AbiCodes.of(options.cap()));
             MemorySegment handle = arena.allocate(ValueLayout.JAVA_LONG);
             check(gated_attention_h.ga_runtime_create(nativeOptions, handle, error), error);
             long runtime = handle.get(ValueLayout.JAVA_LONG, 0);
             MemorySegment info = ga_runtime_info.allocate(arena);
             ga_runtime_info.struct_size(info, ga_runtime_info.sizeof());
             check(gated_attention_h.ga_runtime_query(runtime, info, error), error);
-            return new NativeRuntime(options, runtime, InstructionSet.values()[ga_runtime_info.isa(info)]);
+            return new NativeRuntime(options, runtime, AbiCodes.instructionSet(ga_runtime_info.isa(info)));
         }
     }
 

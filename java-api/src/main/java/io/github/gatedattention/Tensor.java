@@ -35,8 +35,7 @@ public final class Tensor {
     /** A checked view that begins at {@code elementOffset} of {@code segment}. */
     private Tensor(MemorySegment segment, long elementOffset, DataType dataType, long[] shape, long[] strides) {
         this(
-                segment.asSlice(
-                        elementOffset * dataType.byteSize(), TensorLayout.spanBytes(dataType, shape, strides)),
+                segment.asSlice(elementOffset * dataType.byteSize(), TensorLayout.spanBytes(dataType, shape, strides)),
                 dataType,
                 shape,
                 strides);
@@ -298,8 +297,8 @@ public final class Tensor {
     public Tensor expand(int axis, long n) {
         checkAxis("axis", axis);
         if (shape[axis] != 1) {
-            throw new IllegalArgumentException(
-                    "axis " + axis + " has " + shape[axis] + " elements, but only an axis of 1 can be expanded to " + n);
+            throw new IllegalArgumentException("axis " + axis + " has " + shape[axis]
+                    + " elements, but only an axis of 1 can be expanded to " + n);
         }
         long[] extents = shape.clone();
         long[] steps = strides.clone();
@@ -501,8 +500,7 @@ public final class Tensor {
 
     private void checkAxis(String name, int axis) {
         if (axis < 0 || axis >= rank()) {
-            throw new IllegalArgumentException(
-                    name + " is " + axis + ", but the tensor has axes 0 to " + (rank() - 1));
+            throw new IllegalArgumentException(name + " is " + axis + ", but the tensor has axes 0 to " + (rank() - 1));
         }
     }
 

@@ -10,8 +10,11 @@ final class TensorCopy {
     static void toArray(Tensor source, float[] to) {
         int[] next = {0};
         DataType type = source.dataType();
-        forEach(source.shape(), source.strides(), new long[source.rank()], (from, unused) ->
-                to[next[0]++] = Elements.get(type, source.segment(), from));
+        forEach(
+                source.shape(),
+                source.strides(),
+                new long[source.rank()],
+                (from, _) -> to[next[0]++] = Elements.get(type, source.segment(), from));
     }
 
     static void copy(Tensor source, Tensor target) {
@@ -30,11 +33,19 @@ final class TensorCopy {
                     "source is " + from + ", but this tensor is " + to + "; integers copy only into integers");
         }
         if (from.isFloating()) {
-            forEach(shape, source.strides(), target.strides(), (a, b) ->
-                    Elements.set(to, target.segment(), b, Elements.get(from, source.segment(), a)));
+            forEach(
+                    shape,
+                    source.strides(),
+                    target.strides(),
+                    (a, b) -> Elements.set(to, target.segment(), b, Elements.get(from, source.segment(), a)));
         } else {
-            forEach(shape, source.strides(), target.strides(), (a, b) -> target.segment()
-                    .setAtIndex(ValueLayout.JAVA_INT, b, source.segment().getAtIndex(ValueLayout.JAVA_INT, a)));
+            forEach(
+                    shape,
+                    source.strides(),
+                    target.strides(),
+                    (a, b) -> target.segment()
+                            .setAtIndex(
+                                    ValueLayout.JAVA_INT, b, source.segment().getAtIndex(ValueLayout.JAVA_INT, a)));
         }
     }
 

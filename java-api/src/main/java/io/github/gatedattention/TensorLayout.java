@@ -18,8 +18,8 @@ final class TensorLayout {
         }
         for (int axis = 0; axis < strides.length; axis++) {
             if (strides[axis] < 0) {
-                throw new IllegalArgumentException("stride of axis " + axis + " is " + strides[axis]
-                        + ", but strides are at least 0");
+                throw new IllegalArgumentException(
+                        "stride of axis " + axis + " is " + strides[axis] + ", but strides are at least 0");
             }
         }
         spanBytes(dataType, shape, strides);
@@ -69,8 +69,7 @@ final class TensorLayout {
             }
         } catch (ArithmeticException e) {
             // Only a view that repeats elements by strides of 0 comes here: its memory is smaller than its extents.
-            throw new IllegalArgumentException(
-                    "shape " + Arrays.toString(shape) + " has over 2^63 - 1 elements", e);
+            throw new IllegalArgumentException("shape " + Arrays.toString(shape) + " has over 2^63 - 1 elements", e);
         }
         return elements;
     }

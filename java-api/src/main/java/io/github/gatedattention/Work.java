@@ -22,8 +22,9 @@ record Work(long flop, long bytes) {
                 pairs += Math.max(0, settings.mask().endKey(i, seqQ, length) - first);
             }
         }
-        long dims = settings.headDim() + settings.valueHeadDim();
-        long keyBytes = keys * settings.keyValueHeads() * dims * settings.dataType().byteSize();
+        long dims = (long) settings.headDim() + settings.valueHeadDim();
+        long keyBytes =
+                keys * settings.keyValueHeads() * dims * settings.dataType().byteSize();
         long bytes = keyBytes + bytes(o.q()) + bytes(o.gate()) + bytes(o.normWeight()) + bytes(o.keyLengths());
         return new Work(2 * dims * settings.queryHeads() * pairs, bytes + bytes(o.out()) + bytes(o.lse()));
     }

@@ -1,0 +1,147 @@
+#include "abi/abi_table.h"
+
+#include <array>
+#include <cstddef>
+
+#include "gated_attention.h"
+
+namespace ga {
+namespace {
+
+// The numbers come from the compiler, at compile time: the table is a constant, and loading the library runs no code.
+class Text {
+ public:
+  constexpr void line(const char *kind, const char *a, const char *b = nullptr, long x = -1, long y = -1) {
+    word(kind);
+    word(a);
+    if (b) word(b);
+    if (x >= 0) number(x);
+    if (y >= 0) number(y);
+    text_[size_ - 1] = '\n';
+  }
+  constexpr void abi(long version) {
+    word("abi");
+    number(version);
+    text_[size_ - 1] = '\n';
+  }
+  constexpr const char *c_str() const { return text_.data(); }
+
+ private:
+  constexpr void word(const char *w) {
+    while (*w) text_[size_++] = *w++;
+    text_[size_++] = ' ';
+  }
+  constexpr void number(long n) {
+    char digits[20] = {};
+    int count = 0;
+    do digits[count++] = static_cast<char>('0' + n % 10);
+    while ((n /= 10) > 0);
+    while (count > 0) text_[size_++] = digits[--count];
+    text_[size_++] = ' ';
+  }
+
+  std::array<char, 8192> text_{};
+  size_t size_ = 0;
+};
+
+#define GA_STRUCT(s) t.line("struct", #s, nullptr, sizeof(s))
+#define GA_FIELD(s, f) t.line("field", #s, #f, offsetof(s, f), sizeof(s::f))
+#define GA_FUNCTION(f) t.line("function", #f)
+
+constexpr Text make_table() {
+  Text t;
+  t.abi(GA_ABI_VERSION);
+  GA_STRUCT(ga_tensor);
+  GA_FIELD(ga_tensor, data);
+  GA_FIELD(ga_tensor, bytes);
+  GA_FIELD(ga_tensor, stride);
+  GA_FIELD(ga_tensor, dtype);
+  GA_FIELD(ga_tensor, reserved);
+  GA_STRUCT(ga_error);
+  GA_FIELD(ga_error, status);
+  GA_FIELD(ga_error, message);
+  GA_STRUCT(ga_runtime_options);
+  GA_FIELD(ga_runtime_options, struct_size);
+  GA_FIELD(ga_runtime_options, threads);
+  GA_FIELD(ga_runtime_options, max_isa);
+  GA_STRUCT(ga_runtime_info);
+  GA_FIELD(ga_runtime_info, struct_size);
+  GA_FIELD(ga_runtime_info, isa);
+  GA_FIELD(ga_runtime_info, threads);
+  GA_FIELD(ga_runtime_info, workspace_bytes);
+  GA_STRUCT(ga_attention_params);
+  GA_FIELD(ga_attention_params, struct_size);
+  GA_FIELD(ga_attention_params, batch);
+  GA_FIELD(ga_attention_params, seq_q);
+  GA_FIELD(ga_attention_params, seq_k);
+  GA_FIELD(ga_attention_params, heads_q);
+  GA_FIELD(ga_attention_params, heads_kv);
+  GA_FIELD(ga_attention_params, head_dim);
+  GA_FIELD(ga_attention_params, head_dim_v);
+  GA_FIELD(ga_attention_params, window_left);
+  GA_FIELD(ga_attention_params, window_right);
+  GA_FIELD(ga_attention_params, scale);
+  GA_FIELD(ga_attention_params, norm_eps);
+  GA_FIELD(ga_attention_params, activation);
+  GA_FIELD(ga_attention_params, combination);
+  GA_FIELD(ga_attention_params, pre_gate);
+  GA_FIELD(ga_attention_params, flags);
+  GA_FIELD(ga_attention_params, q);
+  GA_FIELD(ga_attention_params, k);
+  GA_FIELD(ga_attention_params, v);
+  GA_FIELD(ga_attention_params, gate);
+  GA_FIELD(ga_attention_params, norm_weight);
+  GA_FIELD(ga_attention_params, key_lengths);
+  GA_FIELD(ga_attention_params, out);
+  GA_FIELD(ga_attention_params, lse);
+  GA_FIELD(ga_attention_params, workspace);
+  GA_FIELD(ga_attention_params, workspace_bytes);
+  GA_STRUCT(ga_attention_plan);
+  GA_FIELD(ga_attention_plan, struct_size);
+  GA_FIELD(ga_attention_plan, isa);
+  GA_FIELD(ga_attention_plan, threads);
+  GA_FIELD(ga_attention_plan, query_block);
+  GA_FIELD(ga_attention_plan, key_block);
+  GA_FIELD(ga_attention_plan, tasks);
+  GA_FIELD(ga_attention_plan, workspace_bytes);
+  GA_FIELD(ga_attention_plan, flop);
+  GA_FIELD(ga_attention_plan, bytes);
+  GA_FIELD(ga_attention_plan, kernel);
+  GA_FUNCTION(ga_abi_version);
+  GA_FUNCTION(ga_abi_table);
+  GA_FUNCTION(ga_build_info);
+  GA_FUNCTION(ga_status_name);
+  GA_FUNCTION(ga_isa_name);
+  GA_FUNCTION(ga_isa_unavailable);
+  GA_FUNCTION(ga_runtime_create);
+  GA_FUNCTION(ga_runtime_close);
+  GA_FUNCTION(ga_runtime_query);
+  GA_FUNCTION(ga_attention_plan_for);
+  GA_FUNCTION(ga_attention_forward);
+  GA_FUNCTION(ga_attention_forward_holding);
+  return t;
+}
+
+constexpr Text kTable = make_table();
+
+#define GA_QUOTE(x) #x
+#define GA_TEXT(x) GA_QUOTE(x)
+#if defined(__clang__)
+#define GA_COMPILER "Clang " __clang_version__
+#else
+#define GA_COMPILER "GCC " __VERSION__
+#endif
+#if defined(__x86_64__)
+#define GA_TARGET "x86_64"
+#elif defined(__aarch64__)
+#define GA_TARGET "aarch_64"
+#else
+#define GA_TARGET "unknown"
+#endif
+
+}  // namespace
+
+const char *const kAbiTable = kTable.c_str();
+const char *const kBuildInfo = "gated-attention " GA_TEXT(GA_VERSION) ", " GA_COMPILER ", linux-" GA_TARGET;
+
+}  // namespace ga

@@ -1,0 +1,12 @@
+// Which instruction sets this processor and operating system can run, and for the others why not.
+#pragma once
+
+#include "gated_attention.h"
+
+namespace ga {
+
+const char *isa_name(ga_isa isa);         // "avx512_bf16"; NULL for a value that is no instruction set
+const char *isa_unavailable(ga_isa isa);  // NULL: this build holds it and this machine runs it; else the reason
+ga_isa best_isa(ga_isa cap);              // the best available one not above the cap; GA_ISA_COUNT: no cap
+
+}  // namespace ga

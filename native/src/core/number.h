@@ -1,0 +1,23 @@
+// The 16-bit element types, as plain storage. Arithmetic on them happens in f32 (src/cpu/simd).
+#pragma once
+
+#include <cstdint>
+
+// Every function that a kernel file includes from here is forced inline: an out-of-line copy compiled for one
+// instruction set could be the one that the linker keeps for all.
+#define GA_ALWAYS_INLINE inline __attribute__((always_inline))
+
+namespace ga {
+
+struct bf16 {
+  uint16_t bits;
+};
+
+struct f16 {
+  uint16_t bits;
+};
+
+static GA_ALWAYS_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static GA_ALWAYS_INLINE int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+}  // namespace ga

@@ -1,0 +1,36 @@
+// A runtime: a choice of instruction set, threads, and their scratch memory; and the table that turns the numbers callers
+// hold into runtimes, refuses stale ones, and lets a close wait for calls in progress.
+#pragma once
+
+#include "core/kernels.h"
+#include "core/thread_pool.h"
+#include "core/workspace.h"
+
+namespace ga {
+
+struct Runtime {
+  Runtime(ga_isa isa, int threads_wanted) : kernels(*kernels_for(isa)), pool(threads_wanted) {}
+
+  const Kernels &kernels;
+  ThreadPool pool;
+  WorkspacePool workspaces;
+};
+
+ga_runtime publish(Runtime *runtime);  // 0 when the table is full
+Runtime *retire(ga_runtime handle);    // nullptr: not open. Waits for calls in progress; the caller deletes
+
+// A runtime kept from being retired for as long as this lives.
+class RuntimeUse {
+ public:
+  explicit RuntimeUse(ga_runtime handle);
+  ~RuntimeUse();
+  RuntimeUse(const RuntimeUse &) = delete;
+  RuntimeUse &operator=(const RuntimeUse &) = delete;
+  Runtime *get() const { return runtime_; }  // nullptr: the handle is not open
+
+ private:
+  int slot_ = -1;
+  Runtime *runtime_ = nullptr;
+};
+
+}  // namespace ga

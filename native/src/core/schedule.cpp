@@ -1,0 +1,108 @@
+#include "core/schedule.h"
+
+namespace ga {
+namespace {
+
+// Lays out blocks one after another, each on its own cache line; remembers whether a size overflowed.
+class Layout {
+ public:
+  int64_t take(int64_t count, int64_t each, int64_t more = 1) {
+    int64_t bytes = 0;
+    overflow_ |= __builtin_mul_overflow(count, each, &bytes) || __builtin_mul_overflow(bytes, more, &bytes);
+    overflow_ |= bytes > kLimit - total_;
+    if (overflow_) return 0;
+    const int64_t offset = total_;
+    total_ += round_up(bytes, 64);
+    return offset;
+  }
+  int64_t total() const { return total_; }
+  bool overflow() const { return overflow_; }
+
+ private:
+  static constexpr int64_t kLimit = int64_t{1} << 56;
+  int64_t total_ = 0;
+  bool overflow_ = false;
+};
+
+constexpr int kTileRowSlack = 8;  // a ragged last tile may touch a few rows more
+
+bool prefill(const Problem &p, const Geometry &g, Schedule &s) {
+  const bool pairs = g.bf16_pairs && p.dtype() == GA_BF16;
+  const int pack = pairs ? 2 : 1;
+  const int64_t even = ceil_div(s.rows, ceil_div(s.rows, kQueryBlock));
+  s.query_block = round_up(even, 6);
+  s.query_blocks = ceil_div(s.rows, s.query_block);
+  s.panels = ceil_div(p.seq_k, g.panel);
+  s.key_units = p.head_dim / pack;
+  s.value_units = s.panels * g.panel / pack;
+  s.value_panels = ceil_div(p.head_dim_v, g.panel);
+
+  Layout shared;
+  int64_t heads = 0, panels = 0, query_blocks = 0;
+  bool overflow = __builtin_mul_overflow(p.batch, p.heads_kv, &heads);
+  overflow |= __builtin_mul_overflow(heads, s.panels, &panels);
+  overflow |= __builtin_mul_overflow(heads, s.query_blocks, &query_blocks);
+  s.keys_offset = shared.take(panels, s.key_units * g.panel * 4);
+  s.values_offset = shared.take(panels, s.value_panels * g.panel * 4, g.panel / pack);
+  s.flags_offset = shared.take(panels, 1);
+  s.shared_bytes = shared.total();
+
+  Layout own;
+  const int64_t rows = s.query_block + kTileRowSlack;
+  own.take(rows, s.key_units * 4);                        // Q, packed
+  own.take(rows, kKeyBlock * 4);                          // S, and P in f32
+  if (pairs) own.take(rows, kKeyBlock * 2);               // P in bf16
+  own.take(rows, round_up(p.head_dim_v, g.width) * 4);    // Y, not yet normalized
+  own.take(rows, 3 * g.width * 4);                        // per row: sum, maximum of a key block, running maximum
+  own.take(rows, 2 * 8);                                  // per row: the keys it sees
+  s.thread_bytes = own.total();
+
+  s.prepare_tasks = panels;
+  s.tasks = query_blocks;
+  s.merge_tasks = 0;
+  return !overflow && !shared.overflow() && !own.overflow();
+}
+
+bool decode(const Problem &p, const Geometry &g, Schedule &s) {
+  const int64_t run = int64_t{p.head_dim} * p.k.element_bytes;
+  s.head_block = 1;
+  while (s.head_block * 2 <= p.heads_kv && p.heads_kv % (s.head_block * 2) == 0 && s.head_block * run < kDecodeMinRun)
+    s.head_block *= 2;
+  s.head_blocks = p.heads_kv / s.head_block;
+  s.chunks = s.chunks_of(p.seq_k);
+  s.partial_floats = 16 + round_up(p.head_dim_v, g.width);
+
+  Layout shared;
+  int64_t groups = 0, tasks = 0;
+  bool overflow = __builtin_mul_overflow(p.batch, s.head_blocks, &groups);
+  overflow |= __builtin_mul_overflow(groups, s.chunks, &tasks);
+  s.partials_offset = shared.take(tasks, s.head_block * s.rows * s.partial_floats * 4);
+  s.counters_offset = shared.take(groups, 4);
+  s.shared_bytes = shared.total();
+
+  Layout own;
+  own.take(s.head_block * s.rows, (round_up(p.head_dim, 2 * g.width)) * 4);  // Q, packed
+  own.take(kKeyBlock, 64);                                                   // scores of one tile of keys
+  s.thread_bytes = own.total();
+
+  s.prepare_tasks = 0;
+  s.tasks = tasks;
+  s.merge_tasks = groups;
+  return !overflow && !shared.overflow() && !own.overflow();
+}
+
+}  // namespace
+
+bool make_schedule(const Problem &p, const Geometry &g, Schedule &s) {
+  s = {};
+  if (__builtin_mul_overflow(p.seq_q, int64_t{p.group}, &s.rows)) return false;
+  s.phase = s.rows <= kDecodeMaxRows ? kDecode : kPrefill;
+  if (s.rows == 0 || p.batch == 0) {  // nothing to write
+    s.phase = kDecode;
+    s.head_block = 1;
+    return true;
+  }
+  return s.phase == kDecode ? decode(p, g, s) : prefill(p, g, s);
+}
+
+}  // namespace ga

@@ -1,0 +1,110 @@
+// exp2 and the gate's activations on vectors. Included once per instruction set, after its simd header.
+//
+// Two precisions: kFine errs by about one ulp of f32; kCoarse (7e-5 relative) is for values that are rounded to 16 bits next.
+#pragma once
+
+#include "core/number.h"
+#include "gated_attention.h"
+
+namespace ga::GA_ISA {
+
+enum Precision { kCoarse, kFine };
+
+constexpr float kLog2E = 1.44269504f, kLog2ELow = 1.92596299e-8f, kLn2 = 0.693147181f;
+
+// 2^x for x up to 127; 2^-126 or less below. A minimax polynomial in the fraction; NaN in, NaN out.
+template <Precision P>
+GA_INLINE F exp2(F x) {
+  x = max(set(-126.0f), x);  // this order keeps a NaN
+  const F f = fraction(x);
+  F p;
+  if constexpr (P == kFine) {  // relative error 7.5e-8
+    p = set(1.877576673e-3f);
+    p = fma(p, f, set(8.989340095e-3f));
+    p = fma(p, f, set(5.582631805e-2f));
+    p = fma(p, f, set(2.401536170e-1f));
+    p = fma(p, f, set(6.931530732e-1f));
+    p = fma(p, f, set(9.999999251e-1f));
+  } else {  // relative error 7.5e-5
+    p = set(7.802452266e-2f);
+    p = fma(p, f, set(2.260671554e-1f));
+    p = fma(p, f, set(6.958335405e-1f));
+    p = fma(p, f, set(9.999252186e-1f));
+  }
+  return scale_by_power(p, x);
+}
+
+// e^-x for x >= 0. The fine form carries the rounding error of x * log2(e) along: it would grow with x.
+template <Precision P>
+GA_INLINE F exp_negative(F x) {
+  const F t = mul(x, set(-kLog2E));
+  const F e = exp2<P>(t);
+  if constexpr (P == kCoarse) return e;
+  const F rest = fma(x, set(-kLog2ELow), fnma(x, set(kLog2E), sub(zero(), t)));
+  return fma(e, mul(rest, set(kLn2)), e);
+}
+
+// sigmoid(g) = n / (1 + e) with e = exp(-|g|) and n = 1 or, for negative g, e: no overflow, no cancellation.
+template <Precision P>
+GA_INLINE F sigmoid(F g) {
+  const F e = exp_negative<P>(min(set(126.0f / kLog2E), abs(g)));
+  const F d = add(e, set(1.0f));
+  return mul(select_negative(g, e, set(1.0f)), P == kFine ? reciprocal(d) : reciprocal_estimate(d));
+}
+
+// tanh: a continued fraction near 0, where the exponential form cancels.
+GA_INLINE F tanh(F x) {
+  const F a = abs(x), q = mul(x, x);
+  const F numerator = fma(q, fma(q, add(q, set(378.0f)), set(17325.0f)), set(135135.0f));
+  const F denominator = fma(q, fma(q, fma(q, set(28.0f), set(3150.0f)), set(62370.0f)), set(135135.0f));
+  const F near = mul(x, div(numerator, denominator));
+  const F e = exp_negative<kFine>(min(set(40.0f), mul(a, set(2.0f))));
+  const F far = div(sub(set(1.0f), e), add(set(1.0f), e));
+  return select_less(a, set(0.9f), near, select_negative(x, sub(zero(), far), far));
+}
+
+// log(1 + e^x) = max(x, 0) + log1p(e^-|x|), and log1p(e) = 2 atanh(s) with s = e / (2 + e) <= 1/3.
+GA_INLINE F softplus(F x) {
+  const F e = exp_negative<kFine>(min(set(126.0f / kLog2E), abs(x)));
+  const F s = div(e, add(e, set(2.0f))), q = mul(s, s);
+  F p = set(2.0f / 13);
+  p = fma(p, q, set(2.0f / 11));
+  p = fma(p, q, set(2.0f / 9));
+  p = fma(p, q, set(2.0f / 7));
+  p = fma(p, q, set(2.0f / 5));
+  p = fma(p, q, set(2.0f / 3));
+  p = fma(p, q, set(2.0f));
+  return fma(p, s, max(zero(), x));
+}
+
+template <Precision P>
+GA_INLINE F activate(ga_activation activation, F g) {
+  switch (activation) {
+    case GA_SILU: return mul(g, sigmoid<P>(g));
+    case GA_IDENTITY: return g;
+    case GA_NS_SIGMOID: return fma(sigmoid<P>(g), set(0.5f), set(0.5f));
+    case GA_TWO_SIGMOID: return mul(sigmoid<P>(g), set(2.0f));
+    case GA_SOFTPLUS: return softplus(g);
+    case GA_TANH: return tanh(g);
+    default: return sigmoid<P>(g);
+  }
+}
+
+// log2 of a positive normal number, to about 1e-7 absolute: once per row, for the LSE.
+GA_INLINE float log2_scalar(float x) {
+  union {
+    float f;
+    uint32_t u;
+  } bits = {x};
+  int exponent = static_cast<int>(bits.u >> 23) - 127;
+  bits.u = (bits.u & 0x7fffffu) | 0x3f800000u;  // [1, 2)
+  if (bits.f > 1.41421356f) {
+    bits.f *= 0.5f;
+    exponent++;
+  }
+  const double s = (bits.f - 1.0) / (bits.f + 1.0), q = s * s;  // |s| <= 0.172
+  const double series = s * (2.0 + q * (2.0 / 3 + q * (2.0 / 5 + q * (2.0 / 7 + q * (2.0 / 9)))));
+  return static_cast<float>(exponent + series * 1.4426950408889634);
+}
+
+}  // namespace ga::GA_ISA

@@ -1,0 +1,95 @@
+// The one product loop of prefill: a tile of C [6 x 4 vectors] = A [6 x units] * B [units x 4 vectors].
+//
+// Both products of attention (Q K^T and P V) and both number formats run through it. A unit is 32 bits: one f32,
+// or a pair of bf16 that vdpbf16ps multiplies and adds at once, so bf16 is the same loop at twice the FLOP. A is
+// broadcast from memory, B comes from a packed panel (pack.h), C stays in registers for the whole loop.
+#pragma once
+
+#include "core/number.h"
+
+namespace ga::GA_ISA {
+
+constexpr int kTileRows = 6;
+constexpr int kPanel = kPanelVectors * kWidth;  // columns of a packed panel
+
+struct F32Product {
+  static constexpr int kPack = 1;  // values of the inner dimension per unit
+  GA_INLINE F mac(F c, U a, U b) { return fma(as_floats(a), as_floats(b), c); }
+};
+
+#ifdef GA_NATIVE_BF16
+struct Bf16Product {
+  static constexpr int kPack = 2;
+  GA_INLINE F mac(F c, U a, U b) { return dot_pairs(c, a, b); }
+};
+#endif
+
+enum Finish {
+  kStore,     // C = A B
+  kStoreMax,  // C = A B, and row_max [6 x vector] = max(row_max, the tile's columns)
+  kAccumulate // C += A B, added at the end: the error grows with the number of tiles, not of products
+};
+
+template <class Product, Finish finish, int rows, int vectors>
+[[gnu::noinline]] static void tile(const int32_t *a, int64_t lda, const int32_t *b, int64_t units, float *c, int64_t ldc,
+                                   float *row_max) {
+  F acc[rows][vectors];
+#pragma GCC unroll 8
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 8
+    for (int j = 0; j < vectors; j++) acc[i][j] = zero();
+  for (int64_t k = 0; k < units; k++) {
+    U column[vectors];
+#pragma GCC unroll 8
+    for (int j = 0; j < vectors; j++) column[j] = load_units(b + j * kWidth);
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++) {
+      const U broadcast = broadcast_unit(a + i * lda + k);
+#pragma GCC unroll 8
+      for (int j = 0; j < vectors; j++) acc[i][j] = Product::mac(acc[i][j], broadcast, column[j]);
+    }
+    b += kPanel;
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < rows; i++) {
+#pragma GCC unroll 8
+    for (int j = 0; j < vectors; j++) {
+      float *to = c + i * ldc + j * kWidth;
+      store(to, finish == kAccumulate ? add(acc[i][j], load(to)) : acc[i][j]);
+    }
+    if constexpr (finish == kStoreMax) {
+      F m = acc[i][0];
+#pragma GCC unroll 8
+      for (int j = 1; j < vectors; j++) m = max(m, acc[i][j]);
+      store(row_max + i * kWidth, max(load(row_max + i * kWidth), m));
+    }
+  }
+}
+
+template <class Product, Finish finish, int vectors>
+static inline void tile_rows(int rows, const int32_t *a, int64_t lda, const int32_t *b, int64_t units, float *c, int64_t ldc,
+                             float *row_max) {
+  switch (rows) {
+    case 6: return tile<Product, finish, 6, vectors>(a, lda, b, units, c, ldc, row_max);
+    case 5: return tile<Product, finish, 5, vectors>(a, lda, b, units, c, ldc, row_max);
+    case 4: return tile<Product, finish, 4, vectors>(a, lda, b, units, c, ldc, row_max);
+    case 3: return tile<Product, finish, 3, vectors>(a, lda, b, units, c, ldc, row_max);
+    case 2: return tile<Product, finish, 2, vectors>(a, lda, b, units, c, ldc, row_max);
+    default: return tile<Product, finish, 1, vectors>(a, lda, b, units, c, ldc, row_max);
+  }
+}
+
+// columns: how many of the panel's columns are wanted; whole vectors are computed.
+template <class Product, Finish finish>
+static inline void multiply(int rows, int64_t columns, const int32_t *a, int64_t lda, const int32_t *b, int64_t units, float *c,
+                            int64_t ldc, float *row_max = nullptr) {
+  const int vectors = columns >= kPanel ? kPanelVectors : static_cast<int>(ceil_div(columns, kWidth));
+  if (vectors == kPanelVectors) return tile_rows<Product, finish, kPanelVectors>(rows, a, lda, b, units, c, ldc, row_max);
+  if constexpr (kPanelVectors > 3)
+    if (vectors == 3) return tile_rows<Product, finish, 3>(rows, a, lda, b, units, c, ldc, row_max);
+  if constexpr (kPanelVectors > 2)
+    if (vectors == 2) return tile_rows<Product, finish, 2>(rows, a, lda, b, units, c, ldc, row_max);
+  return tile_rows<Product, finish, 1>(rows, a, lda, b, units, c, ldc, row_max);
+}
+
+}  // namespace ga::GA_ISA

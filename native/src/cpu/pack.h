@@ -1,0 +1,112 @@
+// Packs one panel of keys and values (kPanel keys of one head) into the layouts that the microkernel reads.
+//
+//   keys    [key_units][kPanel]                    unit u of key j at u * kPanel + j; missing keys are 0
+//   values  [value panel][value_units][kPanel]     a unit holds one key, or two adjacent ones, of a column
+//
+// Reading Q, K, V happens here alone in prefill, so strides and the element type are dealt with here alone.
+#pragma once
+
+#include "core/schedule.h"
+#include "cpu/microkernel.h"
+
+namespace ga::GA_ISA {
+
+// n units (at most a vector) of a row, from element d on.
+template <class Product, class T>
+GA_INLINE U load_row_units(const T *row, int n) {
+  if constexpr (Product::kPack == 2) return n < kWidth ? load_units(row, n) : load_units(row);
+  else return as_units(n < kWidth ? load(row, n) : load(row));
+}
+
+// A query row. Negated where the scale is negative, so that the largest score is the largest product.
+template <class Product, class T>
+GA_INLINE void pack_row(const T *row, int64_t units, int32_t *to, bool negate) {
+  for (int64_t u = 0; u < units; u += kWidth) {
+    const int n = units - u < kWidth ? static_cast<int>(units - u) : kWidth;
+    const U x = load_row_units<Product>(row + u * Product::kPack, n);
+    if (n < kWidth) store_units(to + u, x, n);
+    else store_units(to + u, x);
+  }
+  if (negate)
+    for (int64_t u = 0; u < units; u++) to[u] ^= static_cast<int32_t>(Product::kPack == 2 ? 0x80008000u : 0x80000000u);
+}
+
+template <class Product, class T>
+static void pack_key_panel(const char *keys, int64_t row_bytes, int64_t count, int64_t units, int32_t *panel) {
+  for (int64_t j = 0; j < kPanel; j += kWidth)
+    for (int64_t u = 0; u < units; u += kWidth) {
+      const int n = units - u < kWidth ? static_cast<int>(units - u) : kWidth;
+      U r[kWidth];
+#pragma GCC unroll 16
+      for (int i = 0; i < kWidth; i++) {
+        const T *row = reinterpret_cast<const T *>(keys + (j + i) * row_bytes);
+        r[i] = j + i < count ? load_row_units<Product>(row + u * Product::kPack, n) : zero_units();
+      }
+      transpose(r);
+#pragma GCC unroll 16
+      for (int i = 0; i < kWidth; i++)
+        if (i < n) store_units(panel + (u + i) * kPanel + j, r[i]);
+    }
+}
+
+// Returns whether a value was infinite or NaN: such values must not meet the zero weight of a masked key.
+template <class T>
+static bool pack_value_panel(F32Product, const char *values, int64_t row_bytes, int64_t count, int64_t columns,
+                             int64_t panel_stride, int32_t *to) {
+  F probe = zero();
+  for (int64_t j = 0; j < kPanel; j++)
+    for (int64_t d = 0; d < columns; d += kWidth) {
+      const int n = columns - d < kWidth ? static_cast<int>(columns - d) : kWidth;
+      const T *from = reinterpret_cast<const T *>(values + j * row_bytes) + d;
+      const F x = j >= count ? zero() : n < kWidth ? load(from, n) : load(from);
+      probe = fma(x, zero(), probe);
+      store_units(to + (d / kPanel) * panel_stride + j * kPanel + d % kPanel, as_units(x));
+    }
+  const float sum = reduce_add(probe);
+  return sum != sum;
+}
+
+#ifdef GA_NATIVE_BF16
+template <class T>
+static bool pack_value_panel(Bf16Product, const char *values, int64_t row_bytes, int64_t count, int64_t columns,
+                             int64_t panel_stride, int32_t *to) {
+  F probe = zero();
+  for (int64_t j = 0; j < kPanel; j += 2)
+    for (int64_t d = 0; d < columns; d += 2 * kWidth) {
+      const int n = columns - d < 2 * kWidth ? static_cast<int>(columns - d) / 2 : kWidth;
+      const T *even = reinterpret_cast<const T *>(values + j * row_bytes) + d;
+      const T *odd = reinterpret_cast<const T *>(values + (j + 1) * row_bytes) + d;
+      const U x = j < count ? load_row_units<Bf16Product>(even, n) : zero_units();
+      const U y = j + 1 < count ? load_row_units<Bf16Product>(odd, n) : zero_units();
+      probe = fma(low_halves(x), zero(), fma(high_halves(x), zero(), probe));
+      probe = fma(low_halves(y), zero(), fma(high_halves(y), zero(), probe));
+      U low, high;
+      interleave(x, y, low, high);
+      int32_t *at = to + (d / kPanel) * panel_stride + (j / 2) * kPanel + d % kPanel;
+      store_units(at, low);
+      store_units(at + kWidth, high);
+    }
+  const float sum = reduce_add(probe);
+  return sum != sum;
+}
+#endif
+
+// Task: one panel of one key/value head of one sequence.
+template <class Product, class T>
+static void pack_task(const Problem &p, const Schedule &s, char *shared, int64_t task) {
+  const int64_t head = task / s.panels, panel = task % s.panels;
+  const int64_t b = head / p.heads_kv, h = head % p.heads_kv;
+  const int64_t first = panel * kPanel, left = p.key_length(b) - first;
+  if (left <= 0) return;  // no row sees these keys
+  const int64_t count = left < kPanel ? left : kPanel;
+  int32_t *keys = reinterpret_cast<int32_t *>(shared + s.keys_offset) + task * s.key_units * kPanel;
+  pack_key_panel<Product, T>(p.k.at(b, first, h), p.k.sequence * p.k.element_bytes, count, s.key_units, keys);
+  const int64_t panel_stride = s.value_units * kPanel;
+  int32_t *values = reinterpret_cast<int32_t *>(shared + s.values_offset) + head * s.value_panels * panel_stride +
+                    first / Product::kPack * kPanel;
+  const bool unsafe = pack_value_panel<T>(Product{}, p.v.at(b, first, h), p.v.sequence * p.v.element_bytes, count, p.head_dim_v,
+                                          panel_stride, values);
+  shared[s.flags_offset + task] = unsafe;
+}
+
+}  // namespace ga::GA_ISA

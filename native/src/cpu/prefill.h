@@ -1,0 +1,310 @@
+// Prefill: a block of query rows against all keys they see, in blocks of keys small enough for the nearest caches.
+//
+//   for each block of 256 keys:   S = Q K^T   →   P = exp2(S - maximum), row sums   →   Y += P V
+//   at the end of a row:          normalize, gate, store (epilogue.h)
+//
+// A row of the block is one (position, query head) pair of one key/value head: all heads of the group lie side by side
+// (row r: position r / group, head r % group), so that six neighboring rows have nearly the same causal limit.
+#pragma once
+
+#include "core/mask.h"
+#include "cpu/epilogue.h"
+#include "cpu/pack.h"
+
+namespace ga::GA_ISA {
+namespace {
+
+constexpr int64_t kValueStep = 128;  // keys of P V per pass: that much of V stays in L1 over all row tiles
+constexpr float kRescaleAt = 8;      // the reference maximum follows only when it grew by over 2^8
+
+template <class Product, class T>
+class Prefill {
+ public:
+  Prefill(const Problem &p, const Schedule &s, char *shared, char *own, int64_t task);
+  void run();
+
+ private:
+  struct Tile {  // up to six rows that go through the microkernel together
+    int64_t row;
+    int rows;
+    int64_t lo, lo_all, hi_all, hi;  // some row sees [lo, hi), every row sees [lo_all, hi_all)
+  };
+  Tile tile_at(int64_t row) const {
+    const int n = rows_ - row < kTileRows ? static_cast<int>(rows_ - row) : kTileRows;
+    return {row, n, sees_[row].lo, sees_[row + n - 1].lo, sees_[row].hi, sees_[row + n - 1].hi};
+  }
+
+  void load_queries();
+  void scores(int64_t first, int64_t keys);
+  void softmax(int64_t first, int64_t keys);
+  void softmax_row(int64_t row, const Tile &t, int64_t first, int64_t keys);
+  float row_maximum(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const;
+  F weights(const float *s, F scale, F minus_maximum) const {
+    return exp2<Product::kPack == 2 ? kCoarse : kFine>(fma(load(s), scale, minus_maximum));
+  }
+  void store_weights(int64_t row, int64_t key, F low, F high);
+  void accumulate(int64_t first, int64_t keys);
+  void accumulate_exactly(const Tile &t, int64_t first, int64_t from, int64_t to, int64_t column);
+  bool any_unsafe(int64_t from, int64_t to) const;
+  void finish();
+
+  const Problem &p_;
+  const Schedule &s_;
+  int64_t b_, h_, row0_, rows_;
+  const int32_t *keys_, *values_;
+  const char *unsafe_;
+  int32_t *q_;       // [rows][key_units]
+  float *scores_;    // [rows][kKeyBlock]
+  int32_t *weights_; // [rows][kKeyBlock / pack]; for f32 the same memory as the scores
+  float *y_;         // [rows][y_stride_]
+  float *sum_;       // [rows][vector]
+  float *block_max_; // [rows][vector]
+  float *maximum_;   // [rows], in units of log2, after scaling
+  KeyRange *sees_;   // [rows]
+  int64_t y_stride_;
+  float scale_;      // |p.scale| * log2(e); the sign went into Q
+};
+
+template <class Product, class T>
+Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, char *shared, char *own, int64_t task) : p_(p), s_(s) {
+  const int64_t heads = p.batch * p.heads_kv;
+  const int64_t block = s.query_blocks - 1 - task / heads, head = task % heads;  // late rows see most keys: they go first
+  b_ = head / p.heads_kv;
+  h_ = head % p.heads_kv;
+  row0_ = block * s.query_block;
+  rows_ = s.rows - row0_ < s.query_block ? s.rows - row0_ : s.query_block;
+  keys_ = reinterpret_cast<const int32_t *>(shared + s.keys_offset) + head * s.panels * s.key_units * kPanel;
+  values_ = reinterpret_cast<const int32_t *>(shared + s.values_offset) + head * s.value_panels * s.value_units * kPanel;
+  unsafe_ = shared + s.flags_offset + head * s.panels;
+  y_stride_ = round_up(p.head_dim_v, kWidth);
+  scale_ = __builtin_fabsf(p.scale) * kLog2E;
+
+  const int64_t rows = round_up(rows_, kTileRows);
+  const auto take = [&own](int64_t bytes) {
+    char *at = own;
+    own += round_up(bytes, 64);
+    return at;
+  };
+  q_ = reinterpret_cast<int32_t *>(take(rows * s.key_units * 4));
+  scores_ = reinterpret_cast<float *>(take(rows * kKeyBlock * 4));
+  weights_ = Product::kPack == 1 ? reinterpret_cast<int32_t *>(scores_)
+                                 : reinterpret_cast<int32_t *>(take(rows * kKeyBlock * 2));
+  y_ = reinterpret_cast<float *>(take(rows * y_stride_ * 4));
+  sum_ = reinterpret_cast<float *>(take(rows * kWidth * 4));
+  block_max_ = reinterpret_cast<float *>(take(rows * kWidth * 4));
+  maximum_ = reinterpret_cast<float *>(take(rows * 4));
+  sees_ = reinterpret_cast<KeyRange *>(take(rows * 16));
+}
+
+template <class Product, class T>
+void Prefill<Product, T>::run() {
+  const int64_t length = p_.key_length(b_);
+  for (int64_t r = 0; r < rows_; r++) {
+    sees_[r] = visible_keys(p_, length, (row0_ + r) / p_.group);
+    maximum_[r] = -__builtin_inff();
+    store(sum_ + r * kWidth, zero());
+    store(block_max_ + r * kWidth, set(-__builtin_inff()));
+    for (int64_t d = 0; d < y_stride_; d += kWidth) store(y_ + r * y_stride_ + d, zero());
+  }
+  load_queries();
+  const int64_t end = sees_[rows_ - 1].hi;
+  for (int64_t first = sees_[0].lo / kKeyBlock * kKeyBlock; first < end; first += kKeyBlock) {
+    const int64_t keys = end - first < kKeyBlock ? end - first : kKeyBlock;
+    scores(first, keys);
+    softmax(first, keys);
+    accumulate(first, keys);
+  }
+  finish();
+}
+
+template <class Product, class T>
+void Prefill<Product, T>::load_queries() {
+  for (int64_t r = 0; r < rows_; r++) {
+    const int64_t row = row0_ + r;
+    const char *from = p_.q.at(b_, row / p_.group, h_ * p_.group + row % p_.group);
+    pack_row<Product>(reinterpret_cast<const T *>(from), s_.key_units, q_ + r * s_.key_units,
+                      p_.scale < 0);
+  }
+}
+
+template <class Product, class T>
+void Prefill<Product, T>::scores(int64_t first, int64_t keys) {
+  for (int64_t c = 0; c < keys; c += kPanel) {
+    const int64_t key = first + c;
+    const int32_t *panel = keys_ + key / kPanel * s_.key_units * kPanel;
+    for (int64_t r = 0; r < rows_; r += kTileRows) {
+      const Tile t = tile_at(r);
+      if (key >= t.hi || key + kPanel <= t.lo) continue;
+      const int32_t *q = q_ + r * s_.key_units;
+      float *to = scores_ + r * kKeyBlock + c;
+      if (t.lo_all <= key && key + kPanel <= t.hi_all)
+        multiply<Product, kStoreMax>(t.rows, kPanel, q, s_.key_units, panel, s_.key_units, to, kKeyBlock,
+                                     block_max_ + r * kWidth);
+      else
+        multiply<Product, kStore>(t.rows, t.hi - key, q, s_.key_units, panel, s_.key_units, to, kKeyBlock);
+    }
+  }
+}
+
+template <class Product, class T>
+void Prefill<Product, T>::softmax(int64_t first, int64_t keys) {
+  for (int64_t r = 0; r < rows_; r += kTileRows) {
+    const Tile t = tile_at(r);
+    if (t.hi <= first || t.lo >= first + keys) continue;
+    for (int64_t i = r; i < r + t.rows; i++) softmax_row(i, t, first, keys);
+  }
+}
+
+// The largest score of the row in this block. Panels that every row of the tile sees were reduced by the microkernel.
+template <class Product, class T>
+float Prefill<Product, T>::row_maximum(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const {
+  const float *s = scores_ + row * kKeyBlock;
+  float *reduced = block_max_ + row * kWidth;
+  const F lowest = set(-__builtin_inff());
+  F m = load(reduced);
+  store(reduced, lowest);
+  for (int64_t c = lo / kPanel * kPanel; c < hi; c += kPanel) {
+    if (t.lo_all <= first + c && first + c + kPanel <= t.hi_all) continue;
+    for (int64_t j = c; j < c + kPanel && j < hi; j += kWidth)
+      m = max(m, keep_range(load(s + j), static_cast<int>(lo - j), static_cast<int>(hi - j), lowest));
+  }
+  return reduce_max(m) * scale_;
+}
+
+// Weights of keys key .. key + 2 vectors.
+template <class Product, class T>
+void Prefill<Product, T>::store_weights(int64_t row, int64_t key, F low, F high) {
+#ifdef GA_NATIVE_BF16
+  if constexpr (Product::kPack == 2) return store_units(weights_ + (row * kKeyBlock + key) / 2, pack_pairs(low, high));
+#endif
+  store(scores_ + row * kKeyBlock + key, low);
+  store(scores_ + row * kKeyBlock + key + kWidth, high);
+}
+
+template <class Product, class T>
+void Prefill<Product, T>::softmax_row(int64_t row, const Tile &t, int64_t first, int64_t keys) {
+  constexpr int64_t step = 2 * kWidth;
+  const int64_t end = first + keys;
+  // Columns that this row sees, and those that the tile multiplies: between the two, weights are 0.
+  const int64_t lo = (sees_[row].lo > first ? sees_[row].lo : first) - first;
+  const int64_t hi = (sees_[row].hi < end ? sees_[row].hi : end) - first;
+  const int64_t tile_lo = ((t.lo > first ? t.lo : first) - first) / step * step;
+  const int64_t tile_hi = round_up((t.hi < end ? t.hi : end) - first, step);
+
+  float maximum = maximum_[row];
+  const float block = lo < hi ? row_maximum(row, t, first, lo, hi) : maximum;
+  float *y = y_ + row * y_stride_;
+  F sum = load(sum_ + row * kWidth);
+  if (block > maximum + kRescaleAt) {
+    if (maximum != -__builtin_inff()) {
+      const F shrink = exp2<kFine>(set(maximum - block));
+      for (int64_t d = 0; d < y_stride_; d += kWidth) store(y + d, mul(load(y + d), shrink));
+      sum = mul(sum, shrink);
+    }
+    maximum_[row] = maximum = block;
+  }
+
+  const F scale = set(scale_), minus = set(maximum == -__builtin_inff() ? 0.0f : -maximum);
+  const float *s = scores_ + row * kKeyBlock;
+  F more = zero();
+  const auto masked = [&](int64_t j) {
+    const F low = keep_range(weights(s + j, scale, minus), static_cast<int>(lo - j), static_cast<int>(hi - j), zero());
+    const F high = keep_range(weights(s + j + kWidth, scale, minus), static_cast<int>(lo - j) - kWidth,
+                              static_cast<int>(hi - j) - kWidth, zero());
+    sum = add(sum, low);
+    more = add(more, high);
+    store_weights(row, j, low, high);
+  };
+  int64_t j = tile_lo;
+  for (; j < lo && j < tile_hi; j += step) masked(j);
+  for (; j + step <= hi; j += step) {
+    const F low = weights(s + j, scale, minus), high = weights(s + j + kWidth, scale, minus);
+    sum = add(sum, low);
+    more = add(more, high);
+    store_weights(row, j, low, high);
+  }
+  for (; j < tile_hi; j += step) masked(j);
+  store(sum_ + row * kWidth, add(sum, more));
+}
+
+template <class Product, class T>
+bool Prefill<Product, T>::any_unsafe(int64_t from, int64_t to) const {
+  for (int64_t panel = from / kPanel; panel <= (to - 1) / kPanel; panel++)
+    if (unsafe_[panel]) return true;
+  return false;
+}
+
+template <class Product, class T>
+void Prefill<Product, T>::accumulate(int64_t first, int64_t keys) {
+  constexpr int64_t pack = Product::kPack, stride = kKeyBlock / pack;
+  for (int64_t v = 0; v < keys; v += kValueStep)
+    for (int64_t column = 0; column < p_.head_dim_v; column += kPanel) {
+      const int32_t *values = values_ + (column / kPanel * s_.value_units + first / pack) * kPanel;
+      for (int64_t r = 0; r < rows_; r += kTileRows) {
+        const Tile t = tile_at(r);
+        const int64_t from = t.lo - first > v ? t.lo - first : v;
+        int64_t to = t.hi - first < v + kValueStep ? t.hi - first : v + kValueStep;
+        if (to > keys) to = keys;
+        if (from >= to) continue;
+        if ((t.lo_all > first + from || t.hi_all < first + to) && any_unsafe(first + from, first + to)) {
+          accumulate_exactly(t, first, from, to, column);
+          continue;
+        }
+        const int64_t unit = from / pack;
+        multiply<Product, kAccumulate>(t.rows, p_.head_dim_v - column, weights_ + r * stride + unit, stride,
+                                       values + unit * kPanel, ceil_div(to, pack) - unit, y_ + r * y_stride_ + column,
+                                       y_stride_);
+      }
+    }
+}
+
+// The slow way, for an infinity or NaN among the values where rows of the tile see different keys: row by row, exactly
+// the keys it sees, since 0 * NaN would reach the others.
+template <class Product, class T>
+void Prefill<Product, T>::accumulate_exactly(const Tile &t, int64_t first, int64_t from, int64_t to, int64_t column) {
+  constexpr int64_t pack = Product::kPack, stride = kKeyBlock / pack;
+  const int32_t *values = values_ + (column / kPanel * s_.value_units + first / pack) * kPanel;
+  const int64_t left = p_.head_dim_v - column, columns = left < kPanel ? left : kPanel;
+  for (int64_t r = t.row; r < t.row + t.rows; r++) {
+    const int64_t lo = sees_[r].lo - first > from ? sees_[r].lo - first : from;
+    const int64_t hi = sees_[r].hi - first < to ? sees_[r].hi - first : to;
+    if (lo >= hi) continue;
+    float *y = y_ + r * y_stride_ + column;
+    const int32_t *weights = weights_ + r * stride;
+    const int64_t unit = ceil_div(lo, pack), end = hi / pack;
+    if (unit < end)
+      multiply<Product, kAccumulate>(1, columns, weights + unit, stride, values + unit * kPanel, end - unit, y, y_stride_);
+    if constexpr (pack == 2) {  // a lone key of a pair: the odd one at the front, the even one at the end
+      const auto half = [](int32_t unit_bits, bool odd) {
+        union {
+          uint32_t u;
+          float f;
+        } bits = {odd ? static_cast<uint32_t>(unit_bits) & 0xffff0000u : static_cast<uint32_t>(unit_bits) << 16};
+        return bits.f;
+      };
+      const auto lone = [&](int64_t key) {
+        const int32_t *value = values + key / 2 * kPanel;
+        for (int64_t d = 0; d < columns; d++) y[d] += half(weights[key / 2], key & 1) * half(value[d], key & 1);
+      };
+      if (lo & 1) lone(lo);
+      if (hi & 1) lone(hi - 1);
+    }
+  }
+}
+
+template <class Product, class T>
+void Prefill<Product, T>::finish() {
+  for (int64_t r = 0; r < rows_; r++) {
+    const int64_t row = row0_ + r;
+    finish_row<T>(p_, b_, row / p_.group, h_ * p_.group + row % p_.group, y_ + r * y_stride_, reduce_add(load(sum_ + r * kWidth)),
+                  maximum_[r]);
+  }
+}
+
+template <class Product, class T>
+static void prefill_task(const Problem &p, const Schedule &s, char *shared, char *own, int64_t task) {
+  Prefill<Product, T>(p, s, shared, own, task).run();
+}
+
+}  // namespace
+}  // namespace ga::GA_ISA

@@ -1,0 +1,144 @@
+// Sixteen f32 lanes: AVX-512 F, BW, DQ, VL. With GA_NATIVE_BF16 also the product of bf16 pairs (vdpbf16ps).
+#pragma once
+
+#include <immintrin.h>
+
+#include "core/number.h"
+
+namespace ga::GA_ISA {
+
+using F = __m512;
+using U = __m512i;  // 32-bit units: one f32, or two bf16
+
+constexpr int kWidth = 16;       // f32 lanes of a vector
+constexpr int kPanelVectors = 4; // columns of the microkernel's tile: 6 x 4 accumulators of 32 registers
+constexpr int kTileKeys = 4;     // keys whose dot products decode keeps in registers at once
+
+#define GA_INLINE static inline __attribute__((always_inline))
+
+GA_INLINE __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1); }
+
+GA_INLINE F zero() { return _mm512_setzero_ps(); }
+GA_INLINE F set(float x) { return _mm512_set1_ps(x); }
+GA_INLINE F load(const float *p) { return _mm512_loadu_ps(p); }
+GA_INLINE void store(float *p, F x) { _mm512_storeu_ps(p, x); }
+GA_INLINE F load(const float *p, int n) { return _mm512_maskz_loadu_ps(first(n), p); }
+GA_INLINE void store(float *p, F x, int n) { _mm512_mask_storeu_ps(p, first(n), x); }
+
+GA_INLINE F widen(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)); }
+GA_INLINE F load(const bf16 *p) { return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p))); }
+GA_INLINE F load(const bf16 *p, int n) { return widen(_mm256_maskz_loadu_epi16(first(n), p)); }
+GA_INLINE F load(const f16 *p) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p))); }
+GA_INLINE F load(const f16 *p, int n) { return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(n), p)); }
+
+// Round to nearest even; a NaN stays a NaN.
+GA_INLINE __m256i to_bf16(F x) {
+#ifdef GA_NATIVE_BF16
+  return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x));
+#else
+  const U bits = _mm512_castps_si512(x);
+  const U odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const U rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const U quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+  const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, nan, quiet), 16));
+#endif
+}
+GA_INLINE __m256i to_f16(F x) { return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+GA_INLINE void store(bf16 *p, F x) { _mm256_storeu_si256(reinterpret_cast<__m256i *>(p), to_bf16(x)); }
+GA_INLINE void store(bf16 *p, F x, int n) { _mm256_mask_storeu_epi16(p, first(n), to_bf16(x)); }
+GA_INLINE void store(f16 *p, F x) { _mm256_storeu_si256(reinterpret_cast<__m256i *>(p), to_f16(x)); }
+GA_INLINE void store(f16 *p, F x, int n) { _mm256_mask_storeu_epi16(p, first(n), to_f16(x)); }
+
+GA_INLINE F add(F a, F b) { return _mm512_add_ps(a, b); }
+GA_INLINE F sub(F a, F b) { return _mm512_sub_ps(a, b); }
+GA_INLINE F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+GA_INLINE F div(F a, F b) { return _mm512_div_ps(a, b); }
+GA_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }    // a * b + c
+GA_INLINE F fnma(F a, F b, F c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a * b
+GA_INLINE F min(F a, F b) { return _mm512_min_ps(a, b); }              // b where either is NaN
+GA_INLINE F max(F a, F b) { return _mm512_max_ps(a, b); }              // b where either is NaN
+GA_INLINE F abs(F a) { return _mm512_abs_ps(a); }
+GA_INLINE F select_negative(F sign, F a, F b) {  // sign < 0 ? a : b
+  return _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(sign, zero(), _CMP_LT_OQ), a);
+}
+GA_INLINE F select_less(F x, F y, F a, F b) { return _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(x, y, _CMP_LT_OQ), a); }
+// Lanes [lo, hi) of x, others of the other; lo and hi may lie outside of the vector.
+GA_INLINE F keep_range(F x, int lo, int hi, F other) {
+  const int a = lo < 0 ? 0 : lo > 16 ? 16 : lo, b = hi < 0 ? 0 : hi > 16 ? 16 : hi;
+  return _mm512_mask_mov_ps(other, static_cast<__mmask16>(first(b) & ~first(a)), x);
+}
+GA_INLINE float reduce_add(F x) { return _mm512_reduce_add_ps(x); }
+GA_INLINE float reduce_max(F x) { return _mm512_reduce_max_ps(x); }
+GA_INLINE F fraction(F x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }  // x - floor(x)
+GA_INLINE F scale_by_power(F p, F x) { return _mm512_scalef_ps(p, x); }                              // p * 2^floor(x)
+GA_INLINE F reciprocal_estimate(F x) { return _mm512_rcp14_ps(x); }                                  // 14 bits
+GA_INLINE F reciprocal(F x) {
+  const F r = _mm512_rcp14_ps(x);
+  return mul(r, fnma(x, r, set(2.0f)));
+}
+GA_INLINE F reciprocal_sqrt(F x) { return div(set(1.0f), _mm512_sqrt_ps(x)); }
+
+// Lane i of the result is the sum of all lanes of a[i].
+GA_INLINE F reduce_rows(const F a[16]) {
+  F t[8], u[4];
+  for (int i = 0; i < 8; i++)
+    t[i] = add(_mm512_unpacklo_ps(a[2 * i], a[2 * i + 1]), _mm512_unpackhi_ps(a[2 * i], a[2 * i + 1]));
+  for (int i = 0; i < 4; i++) {
+    const __m512d x = _mm512_castps_pd(t[2 * i]), y = _mm512_castps_pd(t[2 * i + 1]);
+    u[i] = add(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
+  }
+  const F v0 = add(_mm512_shuffle_f32x4(u[0], u[1], 0x88), _mm512_shuffle_f32x4(u[0], u[1], 0xdd));
+  const F v1 = add(_mm512_shuffle_f32x4(u[2], u[3], 0x88), _mm512_shuffle_f32x4(u[2], u[3], 0xdd));
+  return add(_mm512_shuffle_f32x4(v0, v1, 0x88), _mm512_shuffle_f32x4(v0, v1, 0xdd));
+}
+
+GA_INLINE U load_units(const void *p) { return _mm512_loadu_si512(p); }
+GA_INLINE U load_units(const void *p, int n) { return _mm512_maskz_loadu_epi32(first(n), p); }
+GA_INLINE U zero_units() { return _mm512_setzero_si512(); }
+GA_INLINE void store_units(void *p, U x) { _mm512_storeu_si512(p, x); }
+GA_INLINE void store_units(void *p, U x, int n) { _mm512_mask_storeu_epi32(p, first(n), x); }
+GA_INLINE U broadcast_unit(const int32_t *p) { return _mm512_set1_epi32(*p); }
+GA_INLINE U as_units(F x) { return _mm512_castps_si512(x); }
+GA_INLINE F as_floats(U x) { return _mm512_castsi512_ps(x); }
+
+GA_INLINE void transpose(U r[16]) {
+  U t[16];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int h = 0; h < 16; h += 8)
+    for (int i = 0; i < 4; i++) {
+      t[h + i] = _mm512_shuffle_i32x4(r[h + i], r[h + i + 4], 0x88);
+      t[h + i + 4] = _mm512_shuffle_i32x4(r[h + i], r[h + i + 4], 0xdd);
+    }
+  for (int i = 0; i < 8; i++) {
+    r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+    r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+  }
+}
+
+#ifdef GA_NATIVE_BF16
+GA_INLINE F dot_pairs(F c, U a, U b) {
+  return _mm512_dpbf16_ps(c, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
+}
+// 32 columns of two rows, as (x[d], y[d]) pairs: columns 0-15, then 16-31.
+GA_INLINE void interleave(U x, U y, U &low, U &high) {
+  const U index = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35,
+                                   3, 34, 2, 33, 1, 32, 0);
+  low = _mm512_permutex2var_epi16(x, index, y);
+  high = _mm512_permutex2var_epi16(x, _mm512_add_epi16(index, _mm512_set1_epi16(16)), y);
+}
+GA_INLINE U pack_pairs(F low, F high) { return reinterpret_cast<U>(_mm512_cvtne2ps_pbh(high, low)); }
+GA_INLINE F low_halves(U x) { return as_floats(_mm512_slli_epi32(x, 16)); }
+GA_INLINE F high_halves(U x) { return as_floats(_mm512_and_si512(x, _mm512_set1_epi32(static_cast<int>(0xffff0000u)))); }
+#endif
+
+}  // namespace ga::GA_ISA

@@ -1,7 +1,5 @@
 package io.github.gatedattention.safetensors;
 
-import java.nio.file.Path;
-
 /** Puts text from a file into a message: one line, no control characters, no more than is readable. */
 final class Quote {
     private static final int LONGEST = 80;
@@ -13,12 +11,7 @@ final class Quote {
         return '"' + clean(text) + '"';
     }
 
-    /** A path as given, without control characters. */
-    static String path(Path path) {
-        return line(path.toString());
-    }
-
-    /** Text of any length on one line. */
+    /** Text of any length on one line, without control characters. */
     static String line(String text) {
         return escape(text, Integer.MAX_VALUE);
     }

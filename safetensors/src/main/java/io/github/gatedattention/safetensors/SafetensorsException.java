@@ -2,7 +2,6 @@ package io.github.gatedattention.safetensors;
 
 import java.io.IOException;
 import java.io.Serial;
-import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
 
 /** A safetensors file that could not be read or written. The message is one sentence: file, what is wrong, values. */
@@ -13,13 +12,13 @@ public final class SafetensorsException extends IOException {
     private final String file;
     private final String problem;
 
-    SafetensorsException(Path file, String problem, @Nullable Throwable cause) {
-        super(Quote.path(file) + ": " + problem, cause);
-        this.file = file.toString();
+    SafetensorsException(String file, String problem, @Nullable Throwable cause) {
+        super(Quote.line(file) + ": " + problem, cause);
+        this.file = file;
         this.problem = problem;
     }
 
-    SafetensorsException(Path file, String problem) {
+    SafetensorsException(String file, String problem) {
         this(file, problem, null);
     }
 

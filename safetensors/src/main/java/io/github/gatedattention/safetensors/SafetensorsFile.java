@@ -38,6 +38,18 @@ public final class SafetensorsFile {
     }
 
     /**
+     * Reads what {@link #read(Path, Arena)} does, from memory: a resource of a JAR, a download.
+     *
+     * @param name what to call it in messages
+     * @param content the bytes of the file
+     * @param arena owner of the tensors' memory
+     * @throws SafetensorsException when the content is not a valid safetensors file or needs more memory than there is
+     */
+    public static SafetensorsFile read(String name, byte[] content, Arena arena) throws SafetensorsException {
+        return SafetensorsReader.read(name, content, arena);
+    }
+
+    /**
      * Writes a file, all or nothing: into a temporary file of the same directory, which then takes the place of {@code file}.
      * The same content gives the same bytes: tensors are ordered by falling element size, then by name.
      *

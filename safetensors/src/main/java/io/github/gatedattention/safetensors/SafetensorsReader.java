@@ -12,14 +12,24 @@ final class SafetensorsReader {
 
     static SafetensorsFile read(Path path, Arena arena) throws SafetensorsException {
         try (var file = InputFile.open(path)) {
-            long headerBytes = headerBytes(file);
-            Header header = HeaderParser.parse(file, headerBytes);
-            long dataStart = Header.LENGTH_BYTES + headerBytes;
-            DataLayout.check(file, header, dataStart);
-            LinkedHashMap<String, SafetensorsTensor> tensors = DataLoader.load(file, header, dataStart, arena);
-            file.requireSameSize();
-            return new SafetensorsFile(tensors, header.metadata());
+            return read(file, arena);
         }
+    }
+
+    static SafetensorsFile read(String name, byte[] content, Arena arena) throws SafetensorsException {
+        try (var file = InputFile.of(name, content)) {
+            return read(file, arena);
+        }
+    }
+
+    private static SafetensorsFile read(InputFile file, Arena arena) throws SafetensorsException {
+        long headerBytes = headerBytes(file);
+        Header header = HeaderParser.parse(file, headerBytes);
+        long dataStart = Header.LENGTH_BYTES + headerBytes;
+        DataLayout.check(file, header, dataStart);
+        LinkedHashMap<String, SafetensorsTensor> tensors = DataLoader.load(file, header, dataStart, arena);
+        file.requireSameSize();
+        return new SafetensorsFile(tensors, header.metadata());
     }
 
     /** The length in the first 8 bytes, checked against the file; a file of another kind is called by its name. */

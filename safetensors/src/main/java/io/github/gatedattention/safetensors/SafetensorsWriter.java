@@ -25,11 +25,11 @@ final class SafetensorsWriter {
         List<SafetensorsTensor> ordered = ordered(tensors);
         ByteBuffer header = HeaderWriter.write(ordered, metadata);
         if (Files.isDirectory(path)) {
-            throw new SafetensorsException(path, "is a directory, a file cannot take its place");
+            throw new SafetensorsException(path.toString(), "is a directory, a file cannot take its place");
         }
         Path name = path.getFileName();
         if (name == null) {
-            throw new SafetensorsException(path, "names no file");
+            throw new SafetensorsException(path.toString(), "names no file");
         }
         Path temporary = path.resolveSibling("." + name + "." + UUID.randomUUID() + ".tmp");
         try {
@@ -89,8 +89,9 @@ final class SafetensorsWriter {
     private static SafetensorsException explain(Path path, IOException e) {
         Path directory = path.toAbsolutePath().getParent();
         if (directory != null && !Files.isDirectory(directory)) {
-            return new SafetensorsException(path, "cannot be written: " + directory + " is not a directory", e);
+            return new SafetensorsException(
+                    path.toString(), "cannot be written: " + directory + " is not a directory", e);
         }
-        return new SafetensorsException(path, "cannot be written: " + InputFile.reason(e), e);
+        return new SafetensorsException(path.toString(), "cannot be written: " + InputFile.reason(e), e);
     }
 }

@@ -59,6 +59,21 @@ class WriterTest {
     }
 
     @Test
+    void contentInMemoryIsReadLikeAFile() throws IOException {
+        Path file = directory.resolve("file");
+        SafetensorsFile.write(file, byName(floats("a", 1, 2)), Map.of("k", "v"));
+        try (Arena arena = Arena.ofConfined()) {
+            SafetensorsFile read = SafetensorsFile.read("resource", Files.readAllBytes(file), arena);
+            assertThat(read.metadata()).isEqualTo(Map.of("k", "v"));
+            assertThat(read.tensors().get("a").data().toArray(ValueLayout.JAVA_FLOAT))
+                    .containsExactly(1, 2);
+            assertThatThrownBy(() -> SafetensorsFile.read("resource", new byte[3], arena))
+                    .isInstanceOf(SafetensorsException.class)
+                    .hasMessage("resource: has 3 bytes, the header's length alone takes 8");
+        }
+    }
+
+    @Test
     void orderOfTheMapDoesNotMatter() throws IOException {
         Path one = directory.resolve("one");
         Path two = directory.resolve("two");

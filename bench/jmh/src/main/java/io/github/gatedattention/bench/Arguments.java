@@ -1,0 +1,78 @@
+package io.github.gatedattention.bench;
+
+import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The command line.
+ *
+ * @param pattern which benchmarks, a regular expression found in their names
+ * @param fullLength whether to measure for publication
+ * @param threads how many threads every implementation may use
+ * @param results where to write, or null for the usual place
+ * @param help whether to print the usage only
+ */
+record Arguments(String pattern, boolean fullLength, int threads, @Nullable Path results, boolean help) {
+    static final String USAGE = """
+            usage: ./ga bench [PATTERN] [--full-length] [--threads N] [--results DIR]
+
+              PATTERN        benchmarks whose name contains it, a regular expression: Forward, Overhead, Latency, Limit
+              --full-length  3 forks and longer iterations: about an hour in place of some minutes
+              --threads N    for every implementation; 2 unless the machine has one processor
+              --results DIR  where to write; bench/results/<machine> unless given
+            """;
+
+    private static final String ALL = ".*";
+
+    static Arguments parse(String[] args) {
+        String pattern = ALL;
+        boolean fullLength = false;
+        int threads = Math.min(2, Runtime.getRuntime().availableProcessors());
+        Path results = null;
+        boolean help = false;
+        for (int i = 0; i < args.length; i++) {
+            switch (args[i]) {
+                case "--full-length" -> fullLength = true;
+                case "--threads" -> threads = number("--threads", value(args, ++i));
+                case "--results" -> results = Path.of(value(args, ++i));
+                case "--help", "-h" -> help = true;
+                default -> {
+                    if (args[i].startsWith("-") || !pattern.equals(ALL)) {
+                        throw new IllegalArgumentException("'" + args[i] + "' is not understood; see ./ga bench --help");
+                    }
+                    pattern = args[i];
+                }
+            }
+        }
+        return new Arguments(pattern, fullLength, threads, results, help);
+    }
+
+    private static String value(String[] args, int i) {
+        if (i == args.length) {
+            throw new IllegalArgumentException(args[i - 1] + " needs a value; see ./ga bench --help");
+        }
+        return args[i];
+    }
+
+    private static int number(String name, String text) {
+        int number;
+        try {
+            number = Integer.parseInt(text);
+        } catch (NumberFormatException e) {
+            number = 0;
+        }
+        if (number < 1) {
+            throw new IllegalArgumentException(name + " is " + text + "; it must be a number of at least 1");
+        }
+        return number;
+    }
+
+    Path resultsOr(Path usual) {
+        return results == null ? usual : results;
+    }
+
+    /** A partial run does not overwrite the results of a whole one. */
+    String fileName(String stem, String suffix) {
+        return pattern.equals(ALL) ? stem + suffix : stem + "-" + pattern.replaceAll("[^A-Za-z0-9_]+", "-") + suffix;
+    }
+}

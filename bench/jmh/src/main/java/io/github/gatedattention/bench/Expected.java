@@ -1,0 +1,45 @@
+package io.github.gatedattention.bench;
+
+import io.github.gatedattention.baselines.Float64Reference;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+
+/**
+ * The float64 result of a workload, computed once and kept on disk: every fork needs it, and 2,048 queries take a
+ * second.
+ */
+final class Expected {
+    private Expected() {}
+
+    /** The float64 result, [B, Sq, Hq, D]. */
+    static double[] of(Inputs inputs) throws IOException {
+        Path file = Run.cacheDirectory().resolve(inputs.workload() + "-" + inputs.precision() + ".f64");
+        if (Files.exists(file)) {
+            return read(file);
+        }
+        double[] values = Float64Reference.forward(
+                inputs.workload().shape(), inputs.q(), inputs.k(), inputs.v(), inputs.gate());
+        write(file, values);
+        return values;
+    }
+
+    private static double[] read(Path file) throws IOException {
+        ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file));
+        double[] values = new double[bytes.remaining() / Double.BYTES];
+        bytes.asDoubleBuffer().get(values);
+        return values;
+    }
+
+    private static void write(Path file, double[] values) throws IOException {
+        ByteBuffer bytes = ByteBuffer.allocate(Math.multiplyExact(values.length, Double.BYTES));
+        bytes.asDoubleBuffer().put(values);
+        Path directory = file.getParent();
+        Files.createDirectories(directory);
+        Path complete = Files.createTempFile(directory, "expected", ".f64");
+        Files.write(complete, bytes.array());
+        Files.move(complete, file, StandardCopyOption.ATOMIC_MOVE);
+    }
+}

@@ -1,0 +1,21 @@
+package io.github.gatedattention.bench;
+
+import java.nio.file.Path;
+
+/** What the launcher tells the JVMs that it forks, by system properties. */
+final class Run {
+    static final String THREADS = "gatedattention.bench.threads";
+    static final String CACHE = "gatedattention.bench.cache";
+
+    private Run() {}
+
+    /** How many threads every implementation may use, the caller's included. */
+    static int threads() {
+        return Integer.getInteger(THREADS, 2);
+    }
+
+    /** Where float64 results are kept between forks. */
+    static Path cacheDirectory() {
+        return Path.of(System.getProperty(CACHE, Path.of(System.getProperty("java.io.tmpdir"), "gated-attention-bench").toString()));
+    }
+}

@@ -1,0 +1,171 @@
+package io.github.gatedattention.bench.report;
+
+import io.github.gatedattention.bench.Workload;
+import io.github.gatedattention.bench.peers.Implementation;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.OptionalDouble;
+import java.util.TreeSet;
+import org.openjdk.jmh.results.Result;
+import org.openjdk.jmh.results.RunResult;
+
+/**
+ * The text of a run, in Markdown: the machine and the tuning, then the results.
+ *
+ * @param machine where it ran
+ * @param threads how many threads every implementation might use
+ * @param environment what peers were told through the environment
+ * @param fullLength whether it was measured for publication
+ * @param limits what the machine can do at most
+ * @param absent the implementations that could not be loaded, and why
+ */
+public record Report(
+        Machine machine,
+        int threads,
+        Map<String, String> environment,
+        boolean fullLength,
+        Limits limits,
+        Map<Implementation, String> absent) {
+    private static final String ALLOCATION = "gc.alloc.rate.norm";
+
+    /** {@return what is known before the first measurement} */
+    public String header() {
+        StringBuilder text = new StringBuilder("# Gated attention, forward: measured\n\n");
+        line(text, "- machine: %s", machine.name());
+        line(text, "- JVM: %s, %s", System.getProperty("java.vm.name"), System.getProperty("java.vm.version"));
+        line(text, "- threads: %d for every implementation", threads);
+        line(text, "- length: %s", fullLength ? "full" : "quick; --full-length for figures to publish");
+        line(text, "- limits: %s", limits.absence().isEmpty() ? limits.line() : limits.absence());
+        line(text, "- environment: %s", environment);
+        line(text, "- timed: one call, attention and gate; untimed: layout conversions, K/V repetition, loading");
+        text.append("\n## Tuning\n\n");
+        for (Implementation implementation : Implementation.values()) {
+            String reason = absent.get(implementation);
+            line(
+                    text,
+                    "- %s: %s",
+                    implementation.title(),
+                    reason == null ? implementation.tuning() : "**absent**: " + reason);
+        }
+        return text.toString();
+    }
+
+    /**
+     * {@return the whole text}
+     *
+     * @param results what JMH measured
+     */
+    public String text(Collection<RunResult> results) {
+        List<Row> rows = results.stream().filter(Row::fits).map(Row::of).toList();
+        StringBuilder text = new StringBuilder(header());
+        if (!rows.isEmpty()) {
+            text.append("\n## Medians\n\nMilliseconds per call; the last column is the largest relative L2 error of the row"
+                    + " against float64.\n\n");
+            overview(text, rows);
+            text.append("\n## Every row\n\n");
+            details(text, rows);
+        }
+        List<RunResult> calls = results.stream().filter(r -> !Row.fits(r)).toList();
+        if (!calls.isEmpty()) {
+            text.append("\n## What Java adds to a call\n\n");
+            calls(text, calls);
+        }
+        return text.toString();
+    }
+
+    private void overview(StringBuilder text, List<Row> rows) {
+        List<Workload> workloads =
+                new ArrayList<>(new TreeSet<>(rows.stream().map(Row::workload).toList()));
+        List<String> head = new ArrayList<>(List.of("implementation"));
+        workloads.forEach(workload -> head.add(workload.name()));
+        head.add("error");
+        tableHead(text, head);
+        for (Implementation implementation : Implementation.values()) {
+            List<Row> own =
+                    rows.stream().filter(r -> r.implementation() == implementation).toList();
+            List<String> cells = new ArrayList<>(List.of(implementation.title()));
+            for (Workload workload : workloads) {
+                cells.add(own.stream()
+                        .filter(r -> r.workload() == workload)
+                        .map(r -> significant(r.nanos() / 1e6))
+                        .findFirst()
+                        .orElse(absent.containsKey(implementation) ? "absent" : "–"));
+            }
+            cells.add(own.isEmpty()
+                    ? "–"
+                    : format("%.1e", own.stream().mapToDouble(Row::error).max().orElse(Double.NaN)));
+            tableRow(text, cells);
+        }
+    }
+
+    private void details(StringBuilder text, List<Row> rows) {
+        tableHead(text, List.of("workload", "implementation", "median ms", "rate", "share of peak", "error"));
+        rows.stream()
+                .sorted((a, b) -> a.workload() != b.workload()
+                        ? a.workload().compareTo(b.workload())
+                        : a.implementation().compareTo(b.implementation()))
+                .forEach(row -> tableRow(
+                        text,
+                        List.of(
+                                row.workload().name(),
+                                row.implementation().title(),
+                                significant(row.nanos() / 1e6),
+                                row.workload().isDecode()
+                                        ? format("%.1f GB/s", row.gigabytes())
+                                        : format("%.0f GFLOP/s", row.gigaflops()),
+                                share(row),
+                                format("%.1e", row.error()))));
+    }
+
+    /** Of the arithmetic peak of the row's type, or for decode of what memory delivers. */
+    private String share(Row row) {
+        boolean decode = row.workload().isDecode();
+        OptionalDouble peak =
+                decode ? limits.gigabytes() : limits.gigaflops(row.implementation().precision());
+        if (peak.isEmpty()) {
+            return "–";
+        }
+        double rate = decode ? row.gigabytes() : row.gigaflops();
+        return format("%.0f %%%s", 100 * rate / peak.getAsDouble(), decode ? " of DRAM" : "");
+    }
+
+    private static void calls(StringBuilder text, List<RunResult> results) {
+        tableHead(text, List.of("call", "ns", "± (99.9 %)", "bytes allocated"));
+        for (RunResult result : results) {
+            Result<?> time = result.getPrimaryResult();
+            Result<?> bytes = result.getSecondaryResults().get(ALLOCATION);
+            tableRow(
+                    text,
+                    List.of(
+                            time.getLabel(),
+                            format("%.1f", time.getScore()),
+                            format("%.1f", time.getScoreError()),
+                            bytes == null ? "–" : format("%.3f", bytes.getScore())));
+        }
+    }
+
+    private static String significant(double milliseconds) {
+        int digits = milliseconds >= 100 ? 0 : milliseconds >= 10 ? 1 : milliseconds >= 1 ? 2 : milliseconds >= 0.1 ? 3 : 4;
+        return format("%." + digits + "f", milliseconds);
+    }
+
+    private static void tableHead(StringBuilder text, List<String> cells) {
+        tableRow(text, cells);
+        tableRow(text, cells.stream().map(cell -> "---").toList());
+    }
+
+    private static void tableRow(StringBuilder text, List<String> cells) {
+        text.append("| ").append(String.join(" | ", cells)).append(" |\n");
+    }
+
+    private static void line(StringBuilder text, String format, Object... values) {
+        text.append(format(format, values)).append('\n');
+    }
+
+    private static String format(String format, Object... values) {
+        return String.format(Locale.ROOT, format, values);
+    }
+}

@@ -1,0 +1,46 @@
+package io.github.gatedattention.bench.report;
+
+import io.github.gatedattention.bench.ErrorProfiler;
+import io.github.gatedattention.bench.Workload;
+import io.github.gatedattention.bench.peers.Implementation;
+import java.util.concurrent.TimeUnit;
+import org.openjdk.jmh.infra.BenchmarkParams;
+import org.openjdk.jmh.results.Result;
+import org.openjdk.jmh.results.RunResult;
+
+/**
+ * One implementation on one workload.
+ *
+ * @param workload the shape
+ * @param implementation who computed
+ * @param nanos the median time of a call
+ * @param error the relative L2 error against float64
+ */
+record Row(Workload workload, Implementation implementation, double nanos, double error) {
+    private static final double MEDIAN = 50;
+
+    /** Whether the result is of an implementation on a workload. */
+    static boolean fits(RunResult result) {
+        return result.getParams().getParamsKeys().contains("workload");
+    }
+
+    static Row of(RunResult result) {
+        BenchmarkParams params = result.getParams();
+        Result<?> primary = result.getPrimaryResult();
+        double median = primary.getStatistics().getPercentile(MEDIAN);
+        Result<?> error = result.getSecondaryResults().get(ErrorProfiler.METRIC);
+        return new Row(
+                Workload.valueOf(params.getParam("workload")),
+                Implementation.valueOf(params.getParam("implementation")),
+                median * TimeUnit.NANOSECONDS.convert(1, params.getTimeUnit()),
+                error == null ? Double.NaN : error.getScore());
+    }
+
+    double gigaflops() {
+        return workload.shape().flop() / nanos;
+    }
+
+    double gigabytes() {
+        return workload.bytes(implementation.precision()) / nanos;
+    }
+}

@@ -31,6 +31,12 @@ final class LibraryLoader {
             return new LibraryLoader(environment.get()).find();
         } catch (RefusedException e) {
             return new Refused(e.refusal(), e.sentence());
+        } catch (IllegalCallerException e) {
+            // From whichever restricted method came first: System.load, or the linker that makes a memory file.
+            return new Refused(
+                    Refusal.NATIVE_ACCESS_DENIED,
+                    "This JVM forbids native access to the bindings (" + e.getMessage() + "); start it with "
+                            + NativeLibrary.nativeAccessOption() + ".");
         } catch (Throwable e) {
             // Even an Error: a static initializer that throws leaves every later caller a NoClassDefFoundError without
             // a reason.
@@ -71,6 +77,7 @@ final class LibraryLoader {
 
     private Loaded loadNamed(Path path, Extraction extraction) throws RefusedException {
         LibraryImage image = NamedLibrary.read(path, environment.platform().machine());
+        NamedLibrary.checkHash(image, environment.property(NativeLibrary.LIBRARY_SHA256_PROPERTY));
         try {
             return link(path, image, LoadMethod.IN_PLACE);
         } catch (RefusedException e) {
@@ -134,11 +141,6 @@ final class LibraryLoader {
     private Loaded link(Path path, LibraryImage image, LoadMethod method) throws RefusedException {
         try {
             environment.linker().load(path.toString());
-        } catch (IllegalCallerException e) {
-            throw new RefusedException(
-                    Refusal.NATIVE_ACCESS_DENIED,
-                    "This JVM forbids native access to the bindings (" + e.getMessage() + "); start it with "
-                            + NativeLibrary.nativeAccessOption() + ".");
         } catch (UnsatisfiedLinkError e) {
             throw linkFailure(image, String.valueOf(e.getMessage()));
         }

@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
 
 /** The library that the user names by a path: read whole and checked, because a broken one would kill the JVM. */
 final class NamedLibrary {
@@ -59,6 +60,17 @@ final class NamedLibrary {
         }
         ElfFile.check(name(path.toString()), bytes, machine);
         return new LibraryImage(path.toString(), bytes);
+    }
+
+    /** Compares the file with the hash that the user expects of it, if any. */
+    static void checkHash(LibraryImage image, @Nullable String expected) throws RefusedException {
+        if (expected != null && !expected.equalsIgnoreCase(image.sha256())) {
+            throw new RefusedException(
+                    Refusal.HASH_MISMATCH,
+                    name(image.origin()) + " has the SHA-256 " + image.sha256() + ", but the system property "
+                            + NativeLibrary.LIBRARY_SHA256_PROPERTY + " expects " + expected
+                            + "; get the right file, or the right hash.");
+        }
     }
 
     private static String name(String value) {

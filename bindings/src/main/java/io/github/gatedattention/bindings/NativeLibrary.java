@@ -12,6 +12,9 @@ public final class NativeLibrary {
     /** System property: the path of a library to load instead of the packaged one. */
     public static final String LIBRARY_PROPERTY = "gatedattention.library";
 
+    /** System property: the SHA-256 that the file named by {@value #LIBRARY_PROPERTY} must have; unset: any. */
+    public static final String LIBRARY_SHA256_PROPERTY = "gatedattention.library.sha256";
+
     /** System property: the directory below which the packaged library is written; else {@code java.io.tmpdir}. */
     public static final String DIRECTORY_PROPERTY = "gatedattention.tmpdir";
 

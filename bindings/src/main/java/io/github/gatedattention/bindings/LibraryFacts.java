@@ -1,0 +1,41 @@
+package io.github.gatedattention.bindings;
+
+import io.github.gatedattention.bindings.generated.gated_attention_h;
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/** What the loaded library says about itself and about this machine's processor. */
+public final class LibraryFacts {
+
+    private LibraryFacts() {}
+
+    /**
+     * Version, compiler and target of the library.
+     *
+     * @return one line
+     * @throws IllegalStateException when no library is loaded
+     */
+    public static String buildInfo() {
+        requireLoaded();
+        return gated_attention_h.ga_build_info().getString(0);
+    }
+
+    /**
+     * Says why this machine cannot run an instruction set.
+     *
+     * @param isa the instruction set's code in the ABI
+     * @return one sentence, or null when it can
+     * @throws IllegalStateException when no library is loaded
+     */
+    public static @Nullable String instructionSetUnavailable(int isa) {
+        requireLoaded();
+        MemorySegment reason = gated_attention_h.ga_isa_unavailable(isa);
+        return reason.address() == 0 ? null : reason.getString(0);
+    }
+
+    private static void requireLoaded() {
+        if (NativeLibrary.state() instanceof NativeLibrary.Refused refused) {
+            throw new IllegalStateException(refused.message());
+        }
+    }
+}

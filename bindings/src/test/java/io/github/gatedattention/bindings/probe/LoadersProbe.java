@@ -1,0 +1,46 @@
+package io.github.gatedattention.bindings.probe;
+
+import java.io.File;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Loads the bindings in two class loaders that do not know of each other, as two web applications would. */
+public final class LoadersProbe {
+
+    private LoadersProbe() {}
+
+    public static void main(String[] arguments) throws Exception {
+        List<URL> urls = new ArrayList<>();
+        for (String entry : arguments[0].split(File.pathSeparator)) {
+            urls.add(Path.of(entry).toUri().toURL());
+        }
+        URL[] classPath = urls.toArray(URL[]::new);
+        try (URLClassLoader first = new URLClassLoader(classPath, ClassLoader.getPlatformClassLoader());
+                URLClassLoader second = new URLClassLoader(classPath, ClassLoader.getPlatformClassLoader())) {
+            show("first.", first);
+            show("second.", second);
+        }
+    }
+
+    private static void show(String prefix, ClassLoader loader) throws ReflectiveOperationException {
+        loader.loadClass(Reporter.class.getName())
+                .getMethod("report", String.class)
+                .invoke(null, prefix);
+    }
+
+    /** Runs inside each loader. */
+    public static final class Reporter {
+
+        private Reporter() {}
+
+        public static void report(String prefix) {
+            StateProbe.print(prefix, io.github.gatedattention.bindings.NativeLibrary.state());
+            // Calls through jextract's classes, so that each loader's own copy must answer.
+            System.out.println(prefix + "called="
+                    + io.github.gatedattention.bindings.generated.gated_attention_h.ga_abi_version());
+        }
+    }
+}

@@ -229,7 +229,7 @@ final class CallCheck {
             throw new IllegalArgumentException(
                     name + " is read-only, but the call writes to it; pass a writable segment");
         }
-        if (!Overlap.everyElementHasItsPlace(tensor)) {
+        if (!tensor.hasSeparateElements()) {
             throw new IllegalArgumentException(name + " is a " + tensor
                     + ", where several elements share memory, but an output needs a place for each");
         }

@@ -3,6 +3,7 @@ package io.github.gatedattention;
 import io.github.gatedattention.bindings.generated.ga_error;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,6 +24,10 @@ final class CallSlot {
     private long normWeight;
     private long keyLengths;
     private long lse;
+    /** The tensors whose arena no earlier tensor has, a bit each in the order of {@link #load}'s parameters. */
+    private int holds;
+
+    private final MemorySegment.@Nullable Scope[] arenas = new MemorySegment.@Nullable Scope[8];
 
     CallSlot(Settings settings) {
         // Automatic: freed with the slot, and kept during a call at no cost.
@@ -55,6 +60,7 @@ final class CallSlot {
         }
         CallCheck.check(settings, q, k, v, gate, out, normWeight, keyLengths, lse);
         AttentionStruct.put(params, q, k, v, gate, out, normWeight, keyLengths, lse);
+        hold(q, k, v, gate, out, normWeight, keyLengths, lse);
         this.q = q.id();
         this.k = k.id();
         this.v = v.id();
@@ -63,6 +69,49 @@ final class CallSlot {
         this.normWeight = id(normWeight);
         this.keyLengths = id(keyLengths);
         this.lse = id(lse);
+    }
+
+    /**
+     * What the call is to hold for the parameter of the given number in {@link #load}: one segment of each arena keeps
+     * it open, and every further one would cost two atomic operations more.
+     */
+    MemorySegment hold(int parameter, @Nullable Tensor tensor) {
+        return tensor == null || (holds & 1 << parameter) == 0 ? MemorySegment.NULL : tensor.segment();
+    }
+
+    private void hold(
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            @Nullable Tensor gate,
+            Tensor out,
+            @Nullable Tensor normWeight,
+            @Nullable Tensor keyLengths,
+            @Nullable Tensor lse) {
+        holds = 0;
+        add(0, q);
+        add(1, k);
+        add(2, v);
+        add(3, gate);
+        add(4, out);
+        add(5, normWeight);
+        add(6, keyLengths);
+        add(7, lse);
+        Arrays.fill(arenas, null); // a slot keeps nobody's memory alive
+    }
+
+    private void add(int parameter, @Nullable Tensor tensor) {
+        if (tensor == null) {
+            return;
+        }
+        MemorySegment.Scope arena = tensor.segment().scope();
+        for (int n = 0; n < parameter; n++) {
+            if (arena.equals(arenas[n])) {
+                return;
+            }
+        }
+        arenas[parameter] = arena;
+        holds |= 1 << parameter;
     }
 
     private static long id(@Nullable Tensor tensor) {

@@ -10,8 +10,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * The native backend: one downcall per forward.
  *
- * <p>The struct holds raw addresses, which keep nothing alive, so every tensor's segment is an argument of the call as
- * well: for as long as it runs, its arena cannot be closed. The downcall is a plain one. A critical one would save some
+ * <p>The struct holds raw addresses, which keep nothing alive, so a segment of every arena is an argument of the call as
+ * well: for as long as it runs, the arena cannot be closed. The downcall is a plain one. A critical one would save some
  * nanoseconds and stop garbage collection for as long as the kernel runs.
  */
 final class NativeEngine implements Engine {
@@ -70,22 +70,18 @@ final class NativeEngine implements Engine {
                 runtime.handle(),
                 slot.params,
                 slot.error,
-                q.segment(),
-                k.segment(),
-                v.segment(),
-                segment(gate),
-                out.segment(),
-                segment(normWeight),
-                segment(keyLengths),
-                segment(lse),
+                slot.hold(0, q),
+                slot.hold(1, k),
+                slot.hold(2, v),
+                slot.hold(3, gate),
+                slot.hold(4, out),
+                slot.hold(5, normWeight),
+                slot.hold(6, keyLengths),
+                slot.hold(7, lse),
                 MemorySegment.NULL);
         if (status != gated_attention_h.GA_OK()) {
             throw failure(status, slot.error, keyLengths, q.dim(0), k.dim(1));
         }
-    }
-
-    private static MemorySegment segment(@Nullable Tensor tensor) {
-        return tensor == null ? MemorySegment.NULL : tensor.segment();
     }
 
     /** Key lengths are the one argument that native code checks first: reading them here too would be work done twice. */

@@ -21,6 +21,9 @@ import java.util.concurrent.atomic.AtomicLong;
  */
 public final class Tensor {
     private static final long CACHE_LINE_BYTES = 64;
+    private static final byte UNKNOWN = 0;
+    private static final byte YES = 1;
+    private static final byte NO = 2;
     private static final AtomicLong NEXT_ID = new AtomicLong(1);
 
     private final MemorySegment segment;
@@ -31,6 +34,8 @@ public final class Tensor {
     private final long spanBytes;
     /** Tells views apart without keeping them, or their memory, alive. */
     private final long id;
+    /** Whether no two elements share memory: found when first asked for, by any thread with the same answer. */
+    private byte separate = UNKNOWN;
 
     /** A checked view that begins at {@code elementOffset} of {@code segment}. */
     private Tensor(MemorySegment segment, long elementOffset, DataType dataType, long[] shape, long[] strides) {
@@ -465,6 +470,14 @@ public final class Tensor {
     /** Whether there is no memory to touch. */
     boolean isEmpty() {
         return segment.byteSize() == 0;
+    }
+
+    /** Whether every element has a place of its own, as those of an output must. */
+    boolean hasSeparateElements() {
+        if (separate == UNKNOWN) {
+            separate = Overlap.everyElementHasItsPlace(this) ? YES : NO;
+        }
+        return separate == YES;
     }
 
     /** Whether the same elements lie at the same places, in the same order. */

@@ -45,7 +45,9 @@ class GateTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> Gate.none().withCombination(Combination.ADD))
                 .withMessageContaining("no gate to combine with");
-        assertThatNullPointerException().isThrownBy(() -> Gate.elementwise(null)).withMessage("activation");
+        assertThatNullPointerException()
+                .isThrownBy(() -> Gate.elementwise(null))
+                .withMessage("activation");
     }
 
     @ParameterizedTest
@@ -59,16 +61,15 @@ class GateTest {
     @ParameterizedTest
     @EnumSource
     void activationsAreTheirFormulasWithinOneUnit(Activation activation) {
-        DoubleUnaryOperator formula =
-                switch (activation) {
-                    case SIGMOID -> g -> 1 / (1 + Math.exp(-g));
-                    case SILU -> g -> g / (1 + Math.exp(-g));
-                    case IDENTITY -> g -> g;
-                    case NS_SIGMOID -> g -> 0.5 + 0.5 / (1 + Math.exp(-g));
-                    case TWO_SIGMOID -> g -> 2 / (1 + Math.exp(-g));
-                    case SOFTPLUS -> g -> g > 30 ? g : Math.log1p(Math.exp(g));
-                    case TANH -> Math::tanh;
-                };
+        DoubleUnaryOperator formula = switch (activation) {
+            case SIGMOID -> g -> 1 / (1 + Math.exp(-g));
+            case SILU -> g -> g / (1 + Math.exp(-g));
+            case IDENTITY -> g -> g;
+            case NS_SIGMOID -> g -> 0.5 + 0.5 / (1 + Math.exp(-g));
+            case TWO_SIGMOID -> g -> 2 / (1 + Math.exp(-g));
+            case SOFTPLUS -> g -> g > 30 ? g : Math.log1p(Math.exp(g));
+            case TANH -> Math::tanh;
+        };
         for (float g = -80; g <= 80; g += 0.37f) {
             float exact = (float) formula.applyAsDouble(g);
             assertThat(activation.apply(g)).as("a(%s)", g).isCloseTo(exact, Offset.offset(Math.ulp(exact)));
@@ -84,8 +85,8 @@ class GateTest {
         switch (activation) {
             case SIGMOID -> assertThat(new float[] {low, high}).containsExactly(0, 1);
             case SILU, SOFTPLUS -> assertThat(new float[] {low, high}).containsExactly(0, Float.POSITIVE_INFINITY);
-            case IDENTITY -> assertThat(new float[] {low, high})
-                    .containsExactly(Float.NEGATIVE_INFINITY, Float.POSITIVE_INFINITY);
+            case IDENTITY ->
+                assertThat(new float[] {low, high}).containsExactly(Float.NEGATIVE_INFINITY, Float.POSITIVE_INFINITY);
             case NS_SIGMOID -> assertThat(new float[] {low, high}).containsExactly(0.5f, 1);
             case TWO_SIGMOID -> assertThat(new float[] {low, high}).containsExactly(0, 2);
             case TANH -> assertThat(new float[] {low, high}).containsExactly(-1, 1);

@@ -62,7 +62,9 @@ class GatedAttentionBuilderTest {
     void nullIsNamed() {
         assertThatNullPointerException().isThrownBy(() -> valid().gate(null)).withMessage("gate is null");
         assertThatNullPointerException().isThrownBy(() -> valid().mask(null)).withMessage("mask is null");
-        assertThatNullPointerException().isThrownBy(() -> valid().dataType(null)).withMessage("dataType is null");
+        assertThatNullPointerException()
+                .isThrownBy(() -> valid().dataType(null))
+                .withMessage("dataType is null");
         assertThatNullPointerException().isThrownBy(() -> valid().backend(null)).withMessage("backend is null");
     }
 
@@ -70,8 +72,7 @@ class GatedAttentionBuilderTest {
     void backendsSayWhetherTheyCanBeUsed() {
         assertThat(Backend.java().isAvailable()).isTrue();
         assertThat(Backend.java().unavailableReason()).isNull();
-        assertThat(Backend.cpu().isAvailable())
-                .isEqualTo(Backend.cpu().unavailableReason() == null);
+        assertThat(Backend.cpu().isAvailable()).isEqualTo(Backend.cpu().unavailableReason() == null);
         assertThat(Backend.best().isAvailable()).isTrue();
         assertThat(Backend.cpu().name()).isEqualTo("cpu");
         assertThat(Backend.java()).hasToString("java");

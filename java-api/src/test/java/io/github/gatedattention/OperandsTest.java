@@ -112,10 +112,7 @@ class OperandsTest {
                 backend,
                 Operands.of(q, k, v, filled(2, 3, 4, 1), out),
                 "gate has 1 elements on axis 3, but valueHeadDim of an elementwise gate is 8");
-        assertRefused(
-                backend,
-                valid.withLse(filled(2, 3, 4)),
-                "lse has 3 heads on axis 1, but queryHeads is 4");
+        assertRefused(backend, valid.withLse(filled(2, 3, 4)), "lse has 3 heads on axis 1, but queryHeads is 4");
     }
 
     @ParameterizedTest
@@ -143,14 +140,8 @@ class OperandsTest {
                 backend,
                 Operands.of(filled(DataType.BF16, 2, 3, 4, 16), k, v, gate, out),
                 "q is BF16, but the attention's dataType is F32");
-        assertRefused(
-                backend,
-                valid.withKeyLengths(filled(2)),
-                "keyLengths is F32, but must be I32");
-        assertRefused(
-                backend,
-                valid.withLse(filled(DataType.BF16, 2, 4, 3)),
-                "lse is BF16, but must be F32");
+        assertRefused(backend, valid.withKeyLengths(filled(2)), "keyLengths is F32, but must be I32");
+        assertRefused(backend, valid.withLse(filled(DataType.BF16, 2, 4, 3)), "lse is BF16, but must be F32");
         assertRefused(
                 backend,
                 Operands.of(q, k, v, Tensor.allocate(arena, DataType.I32, 2, 3, 4, 8), out),
@@ -172,7 +163,8 @@ class OperandsTest {
                 backend,
                 Operands.of(q, k, v, gate, filled(1, 3, 4, 8).expand(0, 2)),
                 "where several elements share memory");
-        Tensor woven = Tensor.of(arena.allocate(4096, 64), DataType.F32, new long[] {2, 3, 4, 8}, new long[] {96, 32, 4, 1});
+        Tensor woven =
+                Tensor.of(arena.allocate(4096, 64), DataType.F32, new long[] {2, 3, 4, 8}, new long[] {96, 32, 4, 1});
         assertRefused(backend, Operands.of(q, k, v, gate, woven), "where several elements share memory");
     }
 

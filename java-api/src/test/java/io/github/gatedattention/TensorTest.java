@@ -151,7 +151,9 @@ class TensorTest {
 
         assertThat(lengths.getInt(0)).isEqualTo(4);
         assertThat(lengths.getInt(1)).isEqualTo(Integer.MAX_VALUE);
-        assertThatIllegalArgumentException().isThrownBy(() -> lengths.getFloat(0)).withMessageContaining("getInt");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> lengths.getFloat(0))
+                .withMessageContaining("getInt");
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> counting(2).getInt(0))
                 .withMessageContaining("getFloat");
@@ -204,7 +206,8 @@ class TensorTest {
                 .withMessage("strides has 1 axes, but shape has 2");
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> Tensor.of(memory, DataType.F32, new long[] {2, 8}, new long[] {249, 1}))
-                .withMessage("segment has 1024 bytes, but a F32 tensor of shape [2, 8] with strides [249, 1] needs 1028");
+                .withMessage(
+                        "segment has 1024 bytes, but a F32 tensor of shape [2, 8] with strides [249, 1] needs 1028");
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> Tensor.of(memory, DataType.F32, new long[] {3, 8}, new long[] {1L << 62, 1}))
                 .withMessageContaining("over 2^63 - 1 bytes");

@@ -1,13 +1,11 @@
-// The door: every export of the library. Each one catches everything, writes outputs only when all checks passed, and
-// reports a failure as a status and one sentence.
+// The door: every export of the library. Each one writes outputs only when all checks passed, and reports a failure as a
+// status and one sentence.
+#include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
-#include <new>
 
 #include "abi/abi_table.h"
-#include "abi/refusal.h"
 #include "abi/validate.h"
 #include "core/cpu_features.h"
 #include "core/dispatch.h"
@@ -17,145 +15,155 @@
 namespace ga {
 namespace {
 
-ga_status report(ga_error *error, ga_status status, const char *message) noexcept {
-  if (error) {
-    error->status = status;
-    std::snprintf(error->message, sizeof error->message, "%s", message);
-  }
-  return status;
-}
-
-template <class Body>
-ga_status guarded(ga_error *error, Body body) noexcept {
-  try {
-    body();
-    return GA_OK;
-  } catch (const Refusal &refusal) {
-    return report(error, refusal.status, refusal.message);
-  } catch (const std::bad_alloc &) {
-    return report(error, GA_OUT_OF_MEMORY, "the system has no memory left for this call");
-  } catch (...) {
-    return report(error, GA_INTERNAL, "an unexpected exception inside of the library; please report it");
-  }
-}
-
-// Unwinds a use of the runtime together with the memory borrowed from it.
-class Borrowed {
+// Memory lent by the caller, or borrowed from the runtime for the length of a call.
+class Workspace {
  public:
-  Borrowed(WorkspacePool &pool, int64_t bytes) : pool_(pool), memory_(pool.borrow(bytes)) {
-    if (!memory_) refuse(GA_OUT_OF_MEMORY, "the call needs %lld bytes of scratch memory, and the system has no more", static_cast<long long>(bytes));
+  Workspace(const ga_attention_params &params, int64_t needed, WorkspacePool &pool, Refusal &no) : pool_(pool) {
+    if (params.workspace) {
+      if (params.workspace_bytes < needed)
+        no.invalid("workspace_bytes is %" PRId64 ", but the call needs %" PRId64, params.workspace_bytes, needed);
+      else
+        memory_ = static_cast<char *>(params.workspace);
+      return;
+    }
+    memory_ = borrowed_ = pool.borrow(needed);
+    if (!memory_)
+      no.with(GA_OUT_OF_MEMORY, "the call needs %" PRId64 " bytes of scratch memory, and the system has no more", needed);
   }
-  ~Borrowed() { pool_.give_back(memory_); }
-  Borrowed(const Borrowed &) = delete;
-  Borrowed &operator=(const Borrowed &) = delete;
-  char *get() const { return memory_; }
+  ~Workspace() {
+    if (borrowed_) pool_.give_back(borrowed_);
+  }
+  Workspace(const Workspace &) = delete;
+  Workspace &operator=(const Workspace &) = delete;
+  char *get() const { return memory_; }  // nullptr: refused
 
  private:
   WorkspacePool &pool_;
-  char *memory_;
+  char *memory_ = nullptr, *borrowed_ = nullptr;
 };
 
-Runtime &opened(const RuntimeUse &use, ga_runtime handle) {
-  if (!use.get()) refuse(GA_INVALID_HANDLE, "runtime %llu is not open: it was closed, or never created", static_cast<unsigned long long>(handle));
-  return *use.get();
+bool not_open(ga_runtime handle, Refusal &no) {
+  return no.with(GA_INVALID_HANDLE, "runtime %" PRIu64 " is not open: it was closed, or never created", handle);
 }
 
-Schedule checked_schedule(const Problem &p, const Kernels &kernels) {
-  Schedule s;
-  if (!make_schedule(p, kernels.geometry, s)) refuse(GA_UNSUPPORTED, "the scratch memory for this shape would exceed 2^56 bytes");
-  return s;
+bool check_schedule(const Problem &p, const Kernels &kernels, Schedule &s, Refusal &no) {
+  if (make_schedule(p, kernels.geometry, s)) return true;
+  return no.with(GA_UNSUPPORTED, "the scratch memory for this shape would exceed 2^56 bytes");
 }
 
 // GA_MAX_ISA caps the choice from outside of the program.
-ga_isa environment_cap() {
+bool environment_cap(ga_isa &cap, Refusal &no) {
   const char *name = std::getenv("GA_MAX_ISA");
-  if (!name || !*name) return GA_ISA_COUNT;
-  for (ga_isa isa = 0; isa < GA_ISA_COUNT; isa++)
-    if (std::strcmp(name, isa_name(isa)) == 0) return isa;
-  refuse(GA_INVALID_ARGUMENT, "GA_MAX_ISA is '%s'; it must be one of scalar, neon, avx2, avx512, avx512_bf16", name);
+  cap = GA_ISA_COUNT;
+  if (!name || !*name) return true;
+  for (cap = 0; cap < GA_ISA_COUNT; cap++)
+    if (std::strcmp(name, isa_name(cap)) == 0) return true;
+  return no.invalid("GA_MAX_ISA is '%s'; it must be one of scalar, neon, avx2, avx512, avx512_bf16", name);
 }
 
-void create(const ga_runtime_options *options, ga_runtime *runtime) {
-  if (!options) refuse(GA_INVALID_ARGUMENT, "options is NULL");
-  if (!runtime) refuse(GA_INVALID_ARGUMENT, "runtime is NULL");
-  check_struct_size("ga_runtime_options", options->struct_size, sizeof *options);
-  if (options->threads < 1 || options->threads > 1024) refuse(GA_INVALID_ARGUMENT, "threads is %d; it must be from 1 to 1024", options->threads);
-  if (options->max_isa < 0 || options->max_isa > GA_ISA_COUNT) refuse(GA_INVALID_ARGUMENT, "max_isa is %d; it must be from 0 to %d", options->max_isa, GA_ISA_COUNT);
-  const ga_isa cap = environment_cap();
-  const ga_isa isa = best_isa(options->max_isa < cap ? options->max_isa : cap);
-  auto created = std::make_unique<Runtime>(isa, options->threads);
-  const ga_runtime handle = publish(created.get());
-  if (handle == 0) refuse(GA_OUT_OF_MEMORY, "1024 runtimes are open already; close one, or share one between callers");
-  created.release();
+bool create(const ga_runtime_options *options, ga_runtime *runtime, Refusal &no) {
+  if (!options) return no.invalid("options is NULL");
+  if (!runtime) return no.invalid("runtime is NULL");
+  if (!check_struct_size("ga_runtime_options", options->struct_size, sizeof *options, no)) return false;
+  const int32_t threads = options->threads;
+  const ga_isa wanted = options->max_isa;
+  if (threads < 1 || threads > 1024) return no.invalid("threads is %d; it must be from 1 to 1024", threads);
+  if (wanted < 0 || wanted > GA_ISA_COUNT)
+    return no.invalid("max_isa is %d; it must be from 0 to %d", wanted, GA_ISA_COUNT);
+  ga_isa cap;
+  if (!environment_cap(cap, no)) return false;
+  Runtime *created = make_runtime(best_isa(wanted < cap ? wanted : cap), threads);
+  if (!created) return no.with(GA_OUT_OF_MEMORY, "the system has no memory left for a runtime of %d threads", threads);
+  const ga_runtime handle = publish(created);
+  if (handle == 0) {
+    delete_runtime(created);
+    return no.with(GA_OUT_OF_MEMORY, "1024 runtimes are open already; close one, or share one between callers");
+  }
   *runtime = handle;
+  return true;
 }
 
-void query(ga_runtime runtime, ga_runtime_info *info) {
-  if (!info) refuse(GA_INVALID_ARGUMENT, "info is NULL");
-  check_struct_size("ga_runtime_info", info->struct_size, sizeof *info);
+bool query(ga_runtime runtime, ga_runtime_info *info, Refusal &no) {
+  if (!info) return no.invalid("info is NULL");
+  if (!check_struct_size("ga_runtime_info", info->struct_size, sizeof *info, no)) return false;
   const RuntimeUse use(runtime);
-  Runtime &r = opened(use, runtime);
-  info->isa = r.kernels.isa;
-  info->threads = r.pool.threads();
-  info->workspace_bytes = r.workspaces.bytes_held();
+  if (!use.get()) return not_open(runtime, no);
+  info->isa = use.get()->kernels.isa;
+  info->threads = use.get()->pool.threads();
+  info->workspace_bytes = use.get()->workspaces.bytes_held();
+  return true;
 }
 
-int64_t key_lengths_bytes(const Problem &p) { return p.key_lengths.data ? round_up(p.batch * 4, 64) : 0; }
+// The copy of the key lengths follows the scratch of the kernels.
+int64_t total_workspace(const Problem &p, const Schedule &s, const Runtime &r) {
+  return workspace_bytes(s, r.pool.threads()) + (p.key_lengths.data ? round_up(p.batch * 4, 64) : 0);
+}
 
-int64_t total_workspace(const Problem &p, const Schedule &s, const Runtime &r) { return workspace_bytes(s, r.pool.threads()) + key_lengths_bytes(p); }
+// The sum of clamp(first + i, 0, most) over 0 <= i < count.
+double clamped_sum(int64_t first, int64_t count, int64_t most) {
+  const auto clamp = [&](int64_t i) { return i < 0 ? 0 : i > count ? count : i; };
+  const int64_t rising = clamp(-first), flat = clamp(most - first);  // 0 before, then first + i, then most
+  const double n = static_cast<double>(flat - rising);
+  return n * (static_cast<double>(first + rising) + static_cast<double>(first + flat - 1)) / 2 +
+         static_cast<double>(count - flat) * static_cast<double>(most);
+}
 
+// Query-key pairs that the mask leaves, per query head of one sequence whose cache is full.
 double visible_pairs(const Problem &p) {
-  double pairs = 0;
-  for (int64_t b = 0; b < p.batch; b++)
-    for (int64_t i = 0; i < p.seq_q; i++) {
-      const KeyRange r = visible_keys(p, p.key_length(b), i);
-      if (r.lo < r.hi) pairs += static_cast<double>(r.hi - r.lo);
-    }
-  return pairs * p.heads_q;
+  const int64_t diagonal = p.seq_k - p.seq_q;
+  double pairs = static_cast<double>(p.seq_q) * static_cast<double>(p.seq_k);
+  if (p.window_right >= 0) pairs = clamped_sum(diagonal + p.window_right + 1, p.seq_q, p.seq_k);
+  if (p.window_left >= 0) pairs -= clamped_sum(diagonal - p.window_left, p.seq_q, p.seq_k);
+  return pairs;
 }
 
-int64_t tensor_bytes(const Problem &p) {
-  const double q_rows = static_cast<double>(p.batch) * static_cast<double>(p.seq_q) * p.heads_q, k_rows = static_cast<double>(p.batch) * static_cast<double>(p.seq_k) * p.heads_kv;
-  double bytes = (q_rows * (p.head_dim + p.head_dim_v) + k_rows * (p.head_dim + p.head_dim_v)) * p.q.element_bytes;
-  if (p.gate.data) bytes += q_rows * (p.gate.dim ? p.head_dim_v : 1) * p.gate.element_bytes;
-  if (p.lse.data) bytes += q_rows * 4;
-  return static_cast<int64_t>(bytes);
+double tensor_bytes(const Problem &p) {
+  const double rows = static_cast<double>(p.batch) * static_cast<double>(p.seq_q) * p.heads_q;
+  const double keys = static_cast<double>(p.batch) * static_cast<double>(p.seq_k) * p.heads_kv;
+  double bytes = (rows + keys) * (p.head_dim + p.head_dim_v) * p.q.element_bytes;
+  if (p.gate.data) bytes += rows * (p.gate.dim ? p.head_dim_v : 1) * p.gate.element_bytes;
+  if (p.lse.data) bytes += rows * 4;
+  return bytes;
 }
 
-void plan_for(ga_runtime runtime, const ga_attention_params *params, ga_attention_plan *plan) {
-  if (!plan) refuse(GA_INVALID_ARGUMENT, "plan is NULL");
-  check_struct_size("ga_attention_plan", plan->struct_size, sizeof *plan);
+int64_t saturated(double x) { return x < 9e18 ? static_cast<int64_t>(x) : INT64_MAX; }
+
+bool plan_for(ga_runtime runtime, const ga_attention_params *params, ga_attention_plan *plan, Refusal &no) {
+  if (!plan) return no.invalid("plan is NULL");
+  if (!check_struct_size("ga_attention_plan", plan->struct_size, sizeof *plan, no)) return false;
   const RuntimeUse use(runtime);
-  Runtime &r = opened(use, runtime);
-  const Problem p = checked_problem(params, Purpose::kPlan);
-  const Schedule s = checked_schedule(p, r.kernels);
+  if (!use.get()) return not_open(runtime, no);
+  const Runtime &r = *use.get();
+  Problem p;
+  Schedule s;
+  if (!check_problem(params, Purpose::kPlan, p, no) || !check_schedule(p, r.kernels, s, no)) return false;
   plan->isa = r.kernels.isa;
   plan->threads = r.pool.threads();
   plan->query_block = static_cast<int32_t>(s.phase == kPrefill ? s.query_block : s.rows);
   plan->key_block = static_cast<int32_t>(s.phase == kPrefill ? kKeyBlock : s.chunk_keys(p.seq_k));
   plan->tasks = s.tasks;
   plan->workspace_bytes = total_workspace(p, s, r);
-  plan->flop = static_cast<int64_t>(2.0 * (p.head_dim + p.head_dim_v) * visible_pairs(p));
-  plan->bytes = tensor_bytes(p);
+  plan->flop = saturated(2.0 * (p.head_dim + p.head_dim_v) * visible_pairs(p) * p.heads_q * static_cast<double>(p.batch));
+  plan->bytes = saturated(tensor_bytes(p));
   constexpr const char *kTypes[] = {"f32", "bf16", "f16"};
-  std::snprintf(plan->kernel, sizeof plan->kernel, "%s_%s_%s", s.phase == kPrefill ? "prefill" : "decode", kTypes[p.dtype()], isa_name(r.kernels.isa));
+  std::snprintf(plan->kernel, sizeof plan->kernel, "%s_%s_%s", s.phase == kPrefill ? "prefill" : "decode",
+                kTypes[p.dtype()], isa_name(r.kernels.isa));
+  return true;
 }
 
-void attend(ga_runtime runtime, const ga_attention_params *params) {
+bool attend(ga_runtime runtime, const ga_attention_params *params, Refusal &no) {
   const RuntimeUse use(runtime);
-  Runtime &r = opened(use, runtime);
-  Problem p = checked_problem(params, Purpose::kForward);
-  const Schedule s = checked_schedule(p, r.kernels);
-  const int64_t needed = total_workspace(p, s, r);
-  const auto run = [&](char *workspace) {
-    const int64_t scratch = workspace_bytes(s, r.pool.threads());
-    copy_key_lengths(p, reinterpret_cast<int32_t *>(workspace + scratch));
-    forward(p, s, r.kernels, r.pool, workspace);
-  };
-  if (!params->workspace) return run(Borrowed(r.workspaces, needed).get());
-  if (params->workspace_bytes < needed)
-    refuse(GA_INVALID_ARGUMENT, "workspace_bytes is %lld, but the call needs %lld", static_cast<long long>(params->workspace_bytes), static_cast<long long>(needed));
-  run(static_cast<char *>(params->workspace));
+  if (!use.get()) return not_open(runtime, no);
+  Runtime &r = *use.get();
+  Problem p;
+  Schedule s;
+  if (!check_problem(params, Purpose::kForward, p, no) || !check_schedule(p, r.kernels, s, no)) return false;
+  const Workspace workspace(*params, total_workspace(p, s, r), r.workspaces, no);
+  if (!workspace.get()) return false;
+  char *lengths = workspace.get() + workspace_bytes(s, r.pool.threads());
+  if (!copy_key_lengths(p, reinterpret_cast<int32_t *>(lengths), no)) return false;
+  forward(p, s, r.kernels, r.pool, workspace.get());
+  return true;
 }
 
 }  // namespace
@@ -189,31 +197,42 @@ const char *ga_isa_name(ga_isa isa) noexcept {
 const char *ga_isa_unavailable(ga_isa isa) noexcept { return ga::isa_unavailable(isa); }
 
 ga_status ga_runtime_create(const ga_runtime_options *options, ga_runtime *runtime, ga_error *error) noexcept {
-  return ga::guarded(error, [&] { ga::create(options, runtime); });
+  ga::Refusal no;
+  ga::create(options, runtime, no);
+  return no.report(error);
 }
 
 ga_status ga_runtime_close(ga_runtime runtime, ga_error *error) noexcept {
-  return ga::guarded(error, [&] {
-    ga::Runtime *closed = ga::retire(runtime);
-    if (!closed) ga::refuse(GA_INVALID_HANDLE, "runtime %llu is not open: it was closed, or never created", static_cast<unsigned long long>(runtime));
-    delete closed;
-  });
+  ga::Refusal no;
+  if (ga::Runtime *closed = ga::retire(runtime))
+    ga::delete_runtime(closed);
+  else
+    ga::not_open(runtime, no);
+  return no.report(error);
 }
 
 ga_status ga_runtime_query(ga_runtime runtime, ga_runtime_info *info, ga_error *error) noexcept {
-  return ga::guarded(error, [&] { ga::query(runtime, info); });
+  ga::Refusal no;
+  ga::query(runtime, info, no);
+  return no.report(error);
 }
 
-ga_status ga_attention_plan_for(ga_runtime runtime, const ga_attention_params *params, ga_attention_plan *plan, ga_error *error) noexcept {
-  return ga::guarded(error, [&] { ga::plan_for(runtime, params, plan); });
+ga_status ga_attention_plan_for(ga_runtime runtime, const ga_attention_params *params, ga_attention_plan *plan,
+                                ga_error *error) noexcept {
+  ga::Refusal no;
+  ga::plan_for(runtime, params, plan, no);
+  return no.report(error);
 }
 
 ga_status ga_attention_forward(ga_runtime runtime, const ga_attention_params *params, ga_error *error) noexcept {
-  return ga::guarded(error, [&] { ga::attend(runtime, params); });
+  ga::Refusal no;
+  ga::attend(runtime, params, no);
+  return no.report(error);
 }
 
-ga_status ga_attention_forward_holding(ga_runtime runtime, const ga_attention_params *params, ga_error *error, const void *, const void *, const void *,
-                                       const void *, const void *, const void *, const void *, const void *, const void *) noexcept {
+ga_status ga_attention_forward_holding(ga_runtime runtime, const ga_attention_params *params, ga_error *error,
+                                       const void *, const void *, const void *, const void *, const void *, const void *,
+                                       const void *, const void *, const void *) noexcept {
   return ga_attention_forward(runtime, params, error);
 }
 

@@ -61,7 +61,8 @@ bool overlaps(const Region &a, const Region &b) {
   const int64_t span_a = a.span(), span_b = b.span();
   if (span_a == 0 || span_b == 0) return false;
   const auto start_a = reinterpret_cast<uintptr_t>(a.base), start_b = reinterpret_cast<uintptr_t>(b.base);
-  if (start_a + static_cast<uintptr_t>(span_a) <= start_b || start_b + static_cast<uintptr_t>(span_b) <= start_a) return false;
+  if (start_a + static_cast<uintptr_t>(span_a) <= start_b || start_b + static_cast<uintptr_t>(span_b) <= start_a)
+    return false;
   const int64_t distance = static_cast<int64_t>(start_b - start_a);
   // Runs meet when  -b.run < distance + sum(b) - sum(a) < a.run. With y = extent - 1 - x, -sum(a) gets positive terms.
   std::array<Term, 6> terms{};

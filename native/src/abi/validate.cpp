@@ -1,17 +1,16 @@
 #include "abi/validate.h"
 
 #include <cinttypes>
-#include <cmath>
-#include <initializer_list>
 
 #include "abi/overlap.h"
-#include "abi/refusal.h"
 
 namespace ga {
 namespace {
 
-constexpr int64_t kMaxExtent = int64_t{1} << 48;  // of batch and sequence axes: sums and products of two stay in range
+constexpr int64_t kMaxExtent = int64_t{1} << 48;  // of batch and sequence axes: sums of a few stay in range
 constexpr int kFloats = 1 << GA_F32 | 1 << GA_BF16 | 1 << GA_F16;
+
+bool is_finite(float x) { return x - x == 0; }
 
 const char *dtype_name(ga_dtype dtype) {
   switch (dtype) {
@@ -30,49 +29,63 @@ struct Expected {
   const char *name;
   const ga_tensor &tensor;
   int64_t extent[4];
-  int types;               // bit per ga_dtype
-  bool shared_axes = false;  // stride 0 is allowed
-  bool output = false;
-  bool required = true;
+  int types;              // bit per ga_dtype
+  const char *type_rule;  // the same in words
+  bool shared_axes;       // stride 0 is allowed
+  bool output;
+  bool required;
 };
 
 constexpr const char *kAxis[4] = {"batch", "sequence", "head", "dim"};
 
-int64_t elements(const Expected &e) {
-  int64_t n = 1;
-  for (const int64_t extent : e.extent) {
-    if (extent == 0) return 0;
-    if (__builtin_mul_overflow(n, extent, &n)) refuse(GA_INVALID_ARGUMENT, "%s has more than 2^63 elements", e.name);
-  }
-  return n;
+bool count_elements(const Expected &e, int64_t &n, Refusal &no) {
+  n = 1;
+  for (const int64_t extent : e.extent)
+    if (extent == 0) {
+      n = 0;
+      return true;
+    }
+  for (const int64_t extent : e.extent)
+    if (__builtin_mul_overflow(n, extent, &n)) return no.invalid("%s has more than 2^63 elements", e.name);
+  return true;
 }
 
-void check_strides(const Expected &e) {
+bool check_strides(const Expected &e, Refusal &no) {
   for (int a = 0; a < 4; a++) {
     const int64_t stride = e.tensor.stride[a];
-    if (stride < 0) refuse(GA_INVALID_ARGUMENT, "%s has stride %" PRId64 " on its %s axis; strides must not be negative", e.name, stride, kAxis[a]);
+    if (stride < 0)
+      return no.invalid("%s has stride %" PRId64 " on its %s axis; strides must not be negative", e.name, stride,
+                        kAxis[a]);
     if (e.extent[a] <= 1) continue;
     if (a == 3 && stride != 1 && !(stride == 0 && e.shared_axes))
-      refuse(GA_INVALID_ARGUMENT, "%s has stride %" PRId64 " on its dim axis; it must be contiguous (1%s)", e.name, stride, e.shared_axes ? ", or 0 when shared" : "");
+      return no.invalid("%s has stride %" PRId64 " on its dim axis; it must be contiguous (1%s)", e.name, stride,
+                        e.shared_axes ? ", or 0 when shared" : "");
     if (stride == 0 && !e.shared_axes)
-      refuse(GA_INVALID_ARGUMENT, "%s has stride 0 on its %s axis of extent %" PRId64 "; only gate and norm_weight may be shared along an axis", e.name, kAxis[a], e.extent[a]);
+      return no.invalid("%s has stride 0 on its %s axis of extent %" PRId64
+                        "; only gate and norm_weight may be shared along an axis",
+                        e.name, kAxis[a], e.extent[a]);
   }
+  return true;
 }
 
-// Bytes from the first to the end of the last element.
-int64_t span_bytes(const Expected &e) {
-  int64_t last = 0;
+// Bytes from the first to the end of the last element must fit what the caller lends.
+bool check_span(const Expected &e, Refusal &no) {
+  int64_t last = 0, bytes = 0;
   bool overflow = false;
   for (int a = 0; a < 4; a++) {
     int64_t reach = 0;
-    overflow |= __builtin_mul_overflow(e.extent[a] - 1, e.tensor.stride[a], &reach) || __builtin_add_overflow(last, reach, &last);
+    overflow |=
+        __builtin_mul_overflow(e.extent[a] - 1, e.tensor.stride[a], &reach) || __builtin_add_overflow(last, reach, &last);
   }
-  int64_t bytes = 0;
-  overflow |= __builtin_add_overflow(last, 1, &last) || __builtin_mul_overflow(last, int64_t{bytes_of(e.tensor.dtype)}, &bytes);
-  if (overflow) refuse(GA_INVALID_ARGUMENT, "the extents and strides of %s reach beyond 2^63 bytes", e.name);
-  return bytes;
+  overflow |=
+      __builtin_add_overflow(last, 1, &last) || __builtin_mul_overflow(last, int64_t{bytes_of(e.tensor.dtype)}, &bytes);
+  if (overflow) return no.invalid("the extents and strides of %s reach beyond 2^63 bytes", e.name);
+  if (e.tensor.bytes < bytes)
+    return no.invalid("%s has %" PRId64 " bytes, but its shape and strides need %" PRId64, e.name, e.tensor.bytes, bytes);
+  return true;
 }
 
+// Of a tensor that passed check_tensor.
 Region region_of(const Expected &e) {
   const int64_t size = bytes_of(e.tensor.dtype);
   Region r;
@@ -81,74 +94,78 @@ Region region_of(const Expected &e) {
     r.extent[a] = e.extent[a];
     r.stride[a] = e.extent[a] > 1 ? e.tensor.stride[a] * size : 0;
   }
-  r.run_bytes = elements(e) == 0 ? 0 : size * (e.tensor.stride[3] == 0 ? 1 : e.extent[3]);
+  r.run_bytes = size * (e.tensor.stride[3] == 0 ? 1 : e.extent[3]);
   return r;
 }
 
-// An absent tensor gives an empty view.
-View checked_view(const Expected &e, Purpose purpose) {
+bool check_tensor(const Expected &e, Purpose purpose, View &view, Refusal &no) {
   const ga_tensor &t = e.tensor;
-  View view;
-  if (!t.data) {
-    const int64_t n = elements(e);
-    if (e.required && n > 0 && purpose == Purpose::kForward) refuse(GA_INVALID_ARGUMENT, "%s is NULL, but %" PRId64 " elements are needed", e.name, n);
-    if (e.required && (t.dtype < 0 || t.dtype > GA_I32 || !(e.types >> t.dtype & 1)))
-      refuse(GA_INVALID_ARGUMENT, "%s has dtype %d (%s), which it cannot have", e.name, t.dtype, dtype_name(t.dtype));
-    view.dtype = t.dtype;
-    view.element_bytes = bytes_of(t.dtype);
-    return view;
-  }
-  if (t.reserved != 0) refuse(GA_INVALID_ARGUMENT, "%s.reserved is %d; it must be 0", e.name, t.reserved);
+  view = {};
+  if (!t.data && !e.required) return true;
+  int64_t n = 0;
+  if (!count_elements(e, n, no)) return false;
+  if (!t.data && n > 0 && purpose == Purpose::kForward)
+    return no.invalid("%s is NULL, but %" PRId64 " elements are needed", e.name, n);
   if (t.dtype < 0 || t.dtype > GA_I32 || !(e.types >> t.dtype & 1))
-    refuse(GA_INVALID_ARGUMENT, "%s has dtype %d (%s), which it cannot have", e.name, t.dtype, dtype_name(t.dtype));
-  check_strides(e);
-  if (elements(e) > 0) {
-    const int64_t needed = span_bytes(e);
-    if (t.bytes < needed) refuse(GA_INVALID_ARGUMENT, "%s has %" PRId64 " bytes, but its shape and strides need %" PRId64, e.name, t.bytes, needed);
+    return no.invalid("%s has dtype %d (%s); it must be %s", e.name, t.dtype, dtype_name(t.dtype), e.type_rule);
+  view.dtype = t.dtype;
+  view.element_bytes = bytes_of(t.dtype);
+  if (!t.data) return true;
+  if (t.reserved != 0) return no.invalid("%s.reserved is %d; it must be 0", e.name, t.reserved);
+  if (!check_strides(e, no)) return false;
+  if (n > 0) {
+    if (!check_span(e, no)) return false;
     const auto address = reinterpret_cast<uintptr_t>(t.data);
-    if (address % static_cast<uintptr_t>(bytes_of(t.dtype)) != 0)
-      refuse(GA_INVALID_ARGUMENT, "%s is at address %#" PRIxPTR ", which is not a multiple of its element size %d", e.name, address, bytes_of(t.dtype));
-    if (e.output && overlaps_itself(region_of(e))) refuse(GA_INVALID_ARGUMENT, "the strides of %s make elements of it overlap", e.name);
+    if (address % static_cast<uintptr_t>(view.element_bytes) != 0)
+      return no.invalid("%s is at address %#" PRIxPTR ", which is not a multiple of its element size %d", e.name, address,
+                        view.element_bytes);
+    if (e.output && overlaps_itself(region_of(e)))
+      return no.invalid("the strides of %s make elements of it overlap", e.name);
   }
   view.data = static_cast<char *>(t.data);
   view.batch = t.stride[0];
   view.sequence = t.stride[1];
   view.head = t.stride[2];
   view.dim = t.stride[3];
-  view.dtype = t.dtype;
-  view.element_bytes = bytes_of(t.dtype);
-  return view;
+  return true;
 }
 
-template <class T>
-void check_range(const char *name, T value, T lo, T hi) {
-  if (value < lo || value > hi)
-    refuse(GA_INVALID_ARGUMENT, "%s is %" PRId64 "; it must be from %" PRId64 " to %" PRId64, name, int64_t{value}, int64_t{lo}, int64_t{hi});
+bool check_range(const char *name, int64_t value, int64_t lo, int64_t hi, Refusal &no) {
+  if (value >= lo && value <= hi) return true;
+  return no.invalid("%s is %" PRId64 "; it must be from %" PRId64 " to %" PRId64, name, value, lo, hi);
 }
 
-void check_head_dim(const char *name, int32_t value) {
-  if (value < 8 || value > 512 || value % 8 != 0) refuse(GA_INVALID_ARGUMENT, "%s is %d; it must be a multiple of 8 from 8 to 512", name, value);
+bool check_head_dim(const char *name, int32_t value, Refusal &no) {
+  if (value >= 8 && value <= 512 && value % 8 == 0) return true;
+  return no.invalid("%s is %d; it must be a multiple of 8 from 8 to 512", name, value);
 }
 
-void check_numbers(const ga_attention_params &c) {
-  check_range("batch", c.batch, int64_t{0}, kMaxExtent);
-  check_range("seq_q", c.seq_q, int64_t{0}, kMaxExtent);
-  check_range("seq_k", c.seq_k, int64_t{0}, kMaxExtent);
-  check_range("heads_kv", c.heads_kv, 1, 1 << 20);
-  check_range("heads_q", c.heads_q, 1, 1 << 20);
-  if (c.heads_q % c.heads_kv != 0) refuse(GA_INVALID_ARGUMENT, "heads_q is %d, which is not a multiple of heads_kv %d", c.heads_q, c.heads_kv);
-  check_head_dim("head_dim", c.head_dim);
-  check_head_dim("head_dim_v", c.head_dim_v);
-  check_range("window_left", c.window_left, int64_t{-1}, INT64_MAX);
-  check_range("window_right", c.window_right, int64_t{-1}, INT64_MAX);
-  if (!std::isfinite(c.scale)) refuse(GA_INVALID_ARGUMENT, "scale is %f; it must be finite (usually 1 / sqrt(head_dim))", static_cast<double>(c.scale));
-  check_range("activation", c.activation, GA_SIGMOID + 0, GA_TANH + 0);
-  check_range("combination", c.combination, GA_MULTIPLY + 0, GA_ADD + 0);
-  check_range("pre_gate", c.pre_gate, GA_PRE_NONE + 0, GA_PRE_SILU + 0);
-  if (c.pre_gate == GA_PRE_RMS_NORM && !(std::isfinite(c.norm_eps) && c.norm_eps >= 0))
-    refuse(GA_INVALID_ARGUMENT, "norm_eps is %f; it must be finite and not negative", static_cast<double>(c.norm_eps));
+bool check_numbers(const ga_attention_params &c, Refusal &no) {
+  if (!check_range("batch", c.batch, 0, kMaxExtent, no) || !check_range("seq_q", c.seq_q, 0, kMaxExtent, no) ||
+      !check_range("seq_k", c.seq_k, 0, kMaxExtent, no) || !check_range("heads_kv", c.heads_kv, 1, 1 << 20, no) ||
+      !check_range("heads_q", c.heads_q, 1, 1 << 20, no))
+    return false;
+  if (c.heads_q % c.heads_kv != 0)
+    return no.invalid("heads_q is %d, which is not a multiple of heads_kv %d", c.heads_q, c.heads_kv);
+  if (!check_head_dim("head_dim", c.head_dim, no) || !check_head_dim("head_dim_v", c.head_dim_v, no) ||
+      !check_range("window_left", c.window_left, -1, INT64_MAX, no) ||
+      !check_range("window_right", c.window_right, -1, INT64_MAX, no))
+    return false;
+  if (!is_finite(c.scale))
+    return no.invalid("scale is %g; it must be finite (usually 1 / sqrt(head_dim))", static_cast<double>(c.scale));
+  if (!check_range("activation", c.activation, GA_SIGMOID, GA_TANH, no) ||
+      !check_range("combination", c.combination, GA_MULTIPLY, GA_ADD, no) ||
+      !check_range("pre_gate", c.pre_gate, GA_PRE_NONE, GA_PRE_SILU, no))
+    return false;
+  if (c.pre_gate == GA_PRE_RMS_NORM && !(is_finite(c.norm_eps) && c.norm_eps >= 0))
+    return no.invalid("norm_eps is %g; it must be finite and not negative", static_cast<double>(c.norm_eps));
   const int32_t unknown = c.flags & ~(GA_CAUSAL | GA_ROUND_BEFORE_GATE);
-  if (unknown) refuse(GA_INVALID_ARGUMENT, "flags is %#x; bits %#x have no meaning", static_cast<unsigned>(c.flags), static_cast<unsigned>(unknown));
+  if (unknown)
+    return no.invalid("flags is %#x; bits %#x have no meaning", static_cast<unsigned>(c.flags),
+                      static_cast<unsigned>(unknown));
+  if (c.norm_weight.data && c.pre_gate != GA_PRE_RMS_NORM)
+    return no.invalid("norm_weight is given, but pre_gate is %d, not GA_PRE_RMS_NORM (%d)", c.pre_gate, GA_PRE_RMS_NORM);
+  return true;
 }
 
 // A window wider than any distance between a query and a key is no window.
@@ -161,55 +178,72 @@ bool same_view(const Expected &a, const Expected &b) {
   return true;
 }
 
-void check_overlap(const Expected &output, const Expected &input, bool in_place_allowed) {
-  if (!output.tensor.data || !input.tensor.data) return;
-  if (in_place_allowed && same_view(output, input)) return;
-  if (overlaps(region_of(output), region_of(input)))
-    refuse(GA_INVALID_ARGUMENT, "%s (at %p, %" PRId64 " bytes) overlaps %s (at %p, %" PRId64 " bytes)%s", output.name, output.tensor.data,
-           region_of(output).span(), input.name, input.tensor.data, region_of(input).span(),
-           in_place_allowed ? "; in place means exactly the same view" : "");
+bool check_overlap(const Expected &output, const Expected &input, bool in_place_allowed, Refusal &no) {
+  if (!output.tensor.data || !input.tensor.data || (in_place_allowed && same_view(output, input))) return true;
+  const Region o = region_of(output), i = region_of(input);
+  if (!overlaps(o, i)) return true;
+  return no.invalid("%s (at %p, %" PRId64 " bytes) overlaps %s (at %p, %" PRId64 " bytes)%s", output.name,
+                    output.tensor.data, o.span(), input.name, input.tensor.data, i.span(),
+                    in_place_allowed ? "; in place means exactly the same view" : "");
 }
 
-void check_workspace(const ga_attention_params &c, const Expected *tensors, int count) {
-  if (!c.workspace) return;
+bool check_workspace(const ga_attention_params &c, const Expected *const *tensors, int count, Refusal &no) {
+  if (!c.workspace) return true;
   const auto address = reinterpret_cast<uintptr_t>(c.workspace);
-  if (address % 64 != 0) refuse(GA_INVALID_ARGUMENT, "workspace is at address %#" PRIxPTR ", which is not a multiple of 64", address);
-  if (c.workspace_bytes < 0) refuse(GA_INVALID_ARGUMENT, "workspace_bytes is %" PRId64 "; it must not be negative", c.workspace_bytes);
-  Region lent;
-  lent.base = static_cast<const char *>(c.workspace);
-  lent.extent[0] = lent.extent[1] = lent.extent[2] = 1;
-  lent.run_bytes = c.workspace_bytes;
+  if (address % 64 != 0)
+    return no.invalid("workspace is at address %#" PRIxPTR ", which is not a multiple of 64", address);
+  if (c.workspace_bytes < 0)
+    return no.invalid("workspace_bytes is %" PRId64 "; it must not be negative", c.workspace_bytes);
+  const Region lent = {static_cast<const char *>(c.workspace), {1, 1, 1}, {}, c.workspace_bytes};
   for (int i = 0; i < count; i++)
-    if (tensors[i].tensor.data && overlaps(lent, region_of(tensors[i])))
-      refuse(GA_INVALID_ARGUMENT, "workspace (at %p, %" PRId64 " bytes) overlaps %s (at %p)", c.workspace, c.workspace_bytes, tensors[i].name, tensors[i].tensor.data);
+    if (tensors[i]->tensor.data && overlaps(lent, region_of(*tensors[i])))
+      return no.invalid("workspace (at %p, %" PRId64 " bytes) overlaps %s (at %p)", c.workspace, c.workspace_bytes,
+                        tensors[i]->name, tensors[i]->tensor.data);
+  return true;
 }
 
 }  // namespace
 
-void check_struct_size(const char *name, int64_t given, int64_t known) {
-  if (given != known) refuse(GA_INVALID_ARGUMENT, "%s.struct_size is %" PRId64 ", but this library (ABI %d) knows %" PRId64, name, given, GA_ABI_VERSION, known);
+bool check_struct_size(const char *name, int64_t given, int64_t known, Refusal &no) {
+  if (given == known) return true;
+  return no.invalid("%s.struct_size is %" PRId64 ", but this library (ABI %d) knows %" PRId64, name, given,
+                    GA_ABI_VERSION, known);
 }
 
-Problem checked_problem(const ga_attention_params *params, Purpose purpose) {
-  if (!params) refuse(GA_INVALID_ARGUMENT, "params is NULL");
-  check_struct_size("ga_attention_params", params->struct_size, sizeof *params);
+bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &p, Refusal &no) {
+  if (!params) return no.invalid("params is NULL");
+  if (!check_struct_size("ga_attention_params", params->struct_size, sizeof *params, no)) return false;
   const ga_attention_params c = *params;  // checked and used as one copy: the caller may write to his meanwhile
-  check_numbers(c);
+  if (!check_numbers(c, no)) return false;
 
   const int64_t dv = c.head_dim_v;
-  const Expected q = {"q", c.q, {c.batch, c.seq_q, c.heads_q, c.head_dim}, kFloats};
-  const int same = 1 << (c.q.dtype & 31);
-  const Expected k = {"k", c.k, {c.batch, c.seq_k, c.heads_kv, c.head_dim}, same};
-  const Expected v = {"v", c.v, {c.batch, c.seq_k, c.heads_kv, dv}, same};
-  const Expected gate = {"gate", c.gate, {c.batch, c.seq_q, c.heads_q, dv}, kFloats, true, false, false};
-  const Expected weight = {"norm_weight", c.norm_weight, {1, 1, c.heads_q, dv}, kFloats, true, false, false};
-  const Expected lengths = {"key_lengths", c.key_lengths, {c.batch, 1, 1, 1}, 1 << GA_I32, false, false, false};
-  const Expected out = {"out", c.out, {c.batch, c.seq_q, c.heads_q, dv}, same, false, true};
-  const Expected lse = {"lse", c.lse, {c.batch, c.seq_q, c.heads_q, 1}, 1 << GA_F32, false, true, false};
-  if (c.norm_weight.data && c.pre_gate != GA_PRE_RMS_NORM)
-    refuse(GA_INVALID_ARGUMENT, "norm_weight is given, but pre_gate is %d, not GA_PRE_RMS_NORM (%d)", c.pre_gate, GA_PRE_RMS_NORM);
+  const int like_q = c.q.dtype >= 0 && c.q.dtype <= GA_F16 ? 1 << c.q.dtype : 0;
+  const char *const rule = c.q.dtype == GA_F32    ? "f32, the type of q"
+                           : c.q.dtype == GA_BF16 ? "bf16, the type of q"
+                                                  : "f16, the type of q";
+  const char *const floats = "f32, bf16 or f16";
+  const Expected q = {"q", c.q, {c.batch, c.seq_q, c.heads_q, c.head_dim}, kFloats, floats, false, false, true};
+  const Expected k = {"k", c.k, {c.batch, c.seq_k, c.heads_kv, c.head_dim}, like_q, rule, false, false, true};
+  const Expected v = {"v", c.v, {c.batch, c.seq_k, c.heads_kv, dv}, like_q, rule, false, false, true};
+  const Expected gate = {"gate", c.gate, {c.batch, c.seq_q, c.heads_q, dv}, kFloats, floats, true, false, false};
+  const Expected weight = {"norm_weight", c.norm_weight, {1, 1, c.heads_q, dv}, kFloats, floats, true, false, false};
+  const Expected lengths = {"key_lengths", c.key_lengths, {c.batch, 1, 1, 1}, 1 << GA_I32, "i32", false, false, false};
+  const Expected out = {"out", c.out, {c.batch, c.seq_q, c.heads_q, dv}, like_q, rule, false, true, true};
+  const Expected lse = {"lse", c.lse, {c.batch, c.seq_q, c.heads_q, 1}, 1 << GA_F32, "f32", false, true, false};
+  if (!check_tensor(q, purpose, p.q, no) || !check_tensor(k, purpose, p.k, no) || !check_tensor(v, purpose, p.v, no) ||
+      !check_tensor(gate, purpose, p.gate, no) || !check_tensor(weight, purpose, p.norm_weight, no) ||
+      !check_tensor(lengths, purpose, p.key_lengths, no) || !check_tensor(out, purpose, p.out, no) ||
+      !check_tensor(lse, purpose, p.lse, no))
+    return false;
 
-  Problem p{};
+  const Expected *const all[] = {&q, &k, &v, &gate, &weight, &lengths, &out, &lse};
+  for (const Expected *input : all) {
+    if (input == &out) break;
+    if (!check_overlap(out, *input, input == &q || input == &gate, no) || !check_overlap(lse, *input, false, no))
+      return false;
+  }
+  if (!check_overlap(lse, out, false, no) || !check_workspace(c, all, 8, no)) return false;
+
   p.batch = c.batch;
   p.seq_q = c.seq_q;
   p.seq_k = c.seq_k;
@@ -226,35 +260,21 @@ Problem checked_problem(const ga_attention_params *params, Purpose purpose) {
   p.combination = c.combination;
   p.pre_gate = c.pre_gate;
   p.round_before_gate = c.flags & GA_ROUND_BEFORE_GATE;
-  p.q = checked_view(q, purpose);
-  p.k = checked_view(k, purpose);
-  p.v = checked_view(v, purpose);
-  p.gate = checked_view(gate, purpose);
-  p.norm_weight = checked_view(weight, purpose);
-  p.key_lengths = checked_view(lengths, purpose);
-  p.out = checked_view(out, purpose);
-  p.lse = checked_view(lse, purpose);
-
-  for (const Expected *input : {&q, &k, &v, &gate, &weight, &lengths}) {
-    check_overlap(out, *input, input == &q || input == &gate);
-    check_overlap(lse, *input, false);
-  }
-  check_overlap(lse, out, false);
-  const Expected all[] = {q, k, v, gate, weight, lengths, out, lse};
-  check_workspace(c, all, 8);
-  return p;
+  return true;
 }
 
-void copy_key_lengths(Problem &p, int32_t *to) {
-  if (!p.key_lengths.data) return;
+bool copy_key_lengths(Problem &p, int32_t *to, Refusal &no) {
+  if (!p.key_lengths.data) return true;
   for (int64_t b = 0; b < p.batch; b++) {
-    const int32_t length = __atomic_load_n(reinterpret_cast<const int32_t *>(p.key_lengths.at(b, 0, 0)), __ATOMIC_RELAXED);
+    const int32_t length =
+        __atomic_load_n(reinterpret_cast<const int32_t *>(p.key_lengths.at(b, 0, 0)), __ATOMIC_RELAXED);
     if (length < 0 || length > p.seq_k)
-      refuse(GA_INVALID_ARGUMENT, "key_lengths[%" PRId64 "] is %d; it must be from 0 to seq_k %" PRId64, b, length, p.seq_k);
+      return no.invalid("key_lengths[%" PRId64 "] is %d; it must be from 0 to seq_k %" PRId64, b, length, p.seq_k);
     to[b] = length;
   }
   p.key_lengths.data = reinterpret_cast<char *>(to);
   p.key_lengths.batch = 1;
+  return true;
 }
 
 }  // namespace ga

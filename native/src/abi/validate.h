@@ -1,6 +1,7 @@
 // Turns a caller's parameters into a Problem, or refuses them. Nothing behind this door sees an unchecked value.
 #pragma once
 
+#include "abi/refusal.h"
 #include "core/problem.h"
 
 namespace ga {
@@ -10,13 +11,14 @@ enum class Purpose {
   kForward  // everything a call touches must be there
 };
 
-// Throws Refusal. key_lengths' values are checked by copy_key_lengths, since the caller could change them meanwhile.
-Problem checked_problem(const ga_attention_params *params, Purpose purpose);
+// Each returns false when it refused. key_lengths' values are checked by copy_key_lengths alone: the caller could change
+// them meanwhile.
+bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &p, Refusal &no);
 
 // Copies the key lengths to where nobody else writes, checks the copy, and makes the problem use it.
-void copy_key_lengths(Problem &p, int32_t *to);
+bool copy_key_lengths(Problem &p, int32_t *to, Refusal &no);
 
-// Throws Refusal when struct_size is not one that was ever released.
-void check_struct_size(const char *name, int64_t given, int64_t known);
+// struct_size must be one that was ever released.
+bool check_struct_size(const char *name, int64_t given, int64_t known, Refusal &no);
 
 }  // namespace ga

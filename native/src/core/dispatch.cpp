@@ -55,11 +55,15 @@ void decode(void *context, int participant) {
 void forward(const Problem &p, const Schedule &s, const Kernels &kernels, ThreadPool &pool, char *workspace) {
   if (s.tasks == 0) return;
   Job job{p, s, kernels.type[p.dtype()], workspace, workspace + s.shared_bytes};
-  if (s.phase == kDecode) std::memset(workspace + s.counters_offset, 0, static_cast<size_t>(s.merge_tasks) * sizeof(int32_t));
+  if (s.phase == kDecode)
+    std::memset(workspace + s.counters_offset, 0, static_cast<size_t>(s.merge_tasks) * sizeof(int32_t));
   const ThreadPool::Work work = s.phase == kDecode ? decode : prefill;
-  const double products = static_cast<double>(p.batch) * p.heads_kv * static_cast<double>(s.rows) * static_cast<double>(p.seq_k) * p.head_dim;
-  if (s.tasks == 1 || products < kAloneBelow) work(&job, 0);
-  else pool.run(work, &job);
+  const double products =
+      static_cast<double>(p.batch) * p.heads_kv * static_cast<double>(s.rows) * static_cast<double>(p.seq_k) * p.head_dim;
+  if (s.tasks == 1 || products < kAloneBelow)
+    work(&job, 0);
+  else
+    pool.run(work, &job);
 }
 
 }  // namespace ga

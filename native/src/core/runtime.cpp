@@ -3,6 +3,8 @@
 #include <time.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <new>
 
 namespace ga {
 namespace {
@@ -24,6 +26,20 @@ int slot_of(ga_runtime handle) { return static_cast<int>(handle & (kSlots - 1));
 bool is_open(uint64_t word, ga_runtime handle) { return (word & kOpen) && generation(word) == handle >> kSlotBits; }
 
 }  // namespace
+
+Runtime *make_runtime(ga_isa isa, int threads) {
+  void *memory = std::aligned_alloc(alignof(Runtime), sizeof(Runtime));
+  if (!memory) return nullptr;
+  Runtime *runtime = new (memory) Runtime(isa, threads);
+  if (runtime->pool.complete()) return runtime;
+  delete_runtime(runtime);
+  return nullptr;
+}
+
+void delete_runtime(Runtime *runtime) {
+  runtime->~Runtime();
+  std::free(runtime);
+}
 
 ga_runtime publish(Runtime *runtime) {
   for (int i = 0; i < kSlots; i++) {

@@ -16,8 +16,11 @@ struct Runtime {
   WorkspacePool workspaces;
 };
 
+Runtime *make_runtime(ga_isa isa, int threads);  // nullptr: out of memory
+void delete_runtime(Runtime *runtime);
+
 ga_runtime publish(Runtime *runtime);  // 0 when the table is full
-Runtime *retire(ga_runtime handle);    // nullptr: not open. Waits for calls in progress; the caller deletes
+Runtime *retire(ga_runtime handle);    // nullptr: not open. Waits for calls in progress; the caller deletes it
 
 // A runtime kept from being retired for as long as this lives.
 class RuntimeUse {

@@ -49,12 +49,12 @@ bool prefill(const Problem &p, const Geometry &g, Schedule &s) {
 
   Layout own;
   const int64_t rows = s.query_block + kTileRowSlack;
-  own.take(rows, s.key_units * 4);                        // Q, packed
-  own.take(rows, kKeyBlock * 4);                          // S, and P in f32
-  if (pairs) own.take(rows, kKeyBlock * 2);               // P in bf16
-  own.take(rows, round_up(p.head_dim_v, g.width) * 4);    // Y, not yet normalized
-  own.take(rows, 3 * g.width * 4);                        // per row: sum, maximum of a key block, running maximum
-  own.take(rows, 2 * 8);                                  // per row: the keys it sees
+  own.take(rows, s.key_units * 4);                      // Q, packed
+  own.take(rows, kKeyBlock * 4);                        // S, and P in f32
+  if (pairs) own.take(rows, kKeyBlock * 2);             // P in bf16
+  own.take(rows, round_up(p.head_dim_v, g.width) * 4);  // Y, not yet normalized
+  own.take(rows, 3 * g.width * 4);                      // per row: sum, maximum of a key block, running maximum
+  own.take(rows, 2 * 8);                                // per row: the keys it sees
   s.thread_bytes = own.total();
 
   s.prepare_tasks = panels;

@@ -17,9 +17,9 @@ enum Phase {
 
 // What a set of kernels was compiled for.
 struct Geometry {
-  int width;         // f32 lanes of a vector
-  int panel;         // columns of a packed panel
-  bool bf16_pairs;   // bf16 is multiplied in pairs instead of widened to f32
+  int width;        // f32 lanes of a vector
+  int panel;        // columns of a packed panel
+  bool bf16_pairs;  // bf16 is multiplied in pairs instead of widened to f32
 };
 
 constexpr int kKeyBlock = 256;        // keys per softmax step of prefill
@@ -27,7 +27,7 @@ constexpr int kQueryBlock = 96;       // packed query rows per task of prefill
 constexpr int kDecodeMaxRows = 32;    // packed rows (seq_q * group) up to which decode is used
 constexpr int kDecodeMinChunk = 256;  // keys per task of decode
 constexpr int kDecodeMaxChunks = 64;
-constexpr int kDecodeMinRun = 1024;   // bytes of one key's adjacent heads that a decode task reads together
+constexpr int kDecodeMinRun = 1024;  // bytes of one key's adjacent heads that a decode task reads together
 
 struct Schedule {
   Phase phase;
@@ -41,8 +41,8 @@ struct Schedule {
   int64_t keys_offset, values_offset, flags_offset;
 
   // Decode
-  int64_t chunks;        // most chunks any sequence may need
-  int32_t head_block;    // key/value heads per task
+  int64_t chunks;      // most chunks any sequence may need
+  int32_t head_block;  // key/value heads per task
   int64_t head_blocks;
   int64_t partial_floats;  // floats of one row's partial result: maximum, sum, output
   int64_t partials_offset, counters_offset;
@@ -54,7 +54,9 @@ struct Schedule {
     const int64_t even = round_up(ceil_div(key_length, kDecodeMaxChunks), 64);
     return even < kDecodeMinChunk ? kDecodeMinChunk : even;
   }
-  GA_ALWAYS_INLINE int64_t chunks_of(int64_t key_length) const { return key_length ? ceil_div(key_length, chunk_keys(key_length)) : 1; }
+  GA_ALWAYS_INLINE int64_t chunks_of(int64_t key_length) const {
+    return key_length ? ceil_div(key_length, chunk_keys(key_length)) : 1;
+  }
 };
 
 // False when a size overflows.

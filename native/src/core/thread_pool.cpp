@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <time.h>
 
-#include <new>
+#include <cstdlib>
 
 namespace ga {
 namespace {
@@ -27,7 +27,9 @@ int64_t now_nanos() {
 ThreadPool::ThreadPool(int threads) {
   if (threads > kMaxThreads) threads = kMaxThreads;
   if (threads <= 1) return;
-  helper_ = new Helper[threads - 1];
+  helper_ = static_cast<Helper *>(std::calloc(static_cast<size_t>(threads - 1), sizeof(Helper)));
+  complete_ = helper_ != nullptr;
+  if (!complete_) return;
   // Signals belong to the threads of the host program: helpers take none.
   sigset_t all, before;
   sigfillset(&all);
@@ -46,7 +48,7 @@ ThreadPool::~ThreadPool() {
   pthread_cond_broadcast(&wake_);
   pthread_mutex_unlock(&mutex_);
   for (int i = 0; i < helpers_; i++) pthread_join(helper_[i].thread, nullptr);
-  delete[] helper_;
+  std::free(helper_);
   pthread_cond_destroy(&wake_);
   pthread_mutex_destroy(&mutex_);
 }

@@ -27,6 +27,7 @@ class ThreadPool {
   void run(Work work, void *context);
 
   int threads() const { return helpers_ + 1; }
+  bool complete() const { return complete_; }  // false: there was no memory for the table of helpers
 
  private:
   struct Helper {
@@ -50,6 +51,7 @@ class ThreadPool {
   pthread_cond_t wake_ = PTHREAD_COND_INITIALIZER;
   int helpers_ = 0;
   Helper *helper_ = nullptr;
+  bool complete_ = true;
 };
 
 // One pass of a spin loop.

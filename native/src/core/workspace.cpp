@@ -15,7 +15,8 @@ constexpr int64_t kHugePage = int64_t{2} << 20;
 
 char *allocate(int64_t bytes) {
   const int64_t alignment = bytes >= kHugePage ? kHugePage : 64;
-  char *memory = static_cast<char *>(std::aligned_alloc(static_cast<size_t>(alignment), static_cast<size_t>(round_up(bytes, alignment))));
+  char *memory = static_cast<char *>(
+      std::aligned_alloc(static_cast<size_t>(alignment), static_cast<size_t>(round_up(bytes, alignment))));
 #if defined(__linux__)
   // Packed panels are walked over many pages at once; large pages keep that out of the address translation.
   if (memory && alignment == kHugePage) madvise(memory, static_cast<size_t>(round_up(bytes, alignment)), MADV_HUGEPAGE);

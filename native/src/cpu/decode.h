@@ -20,7 +20,7 @@ constexpr int kDecodeRows = 4;   // query rows that share the registers of one p
 struct Partial {
   float maximum;
   float sum;
-  float unused[14];  // y starts on a cache line
+  float unused[14];                                           // y starts on a cache line
   float *y() { return reinterpret_cast<float *>(this + 1); }  // [head_dim_v], padded to vectors
 };
 
@@ -143,8 +143,8 @@ static void tile_values(F32Product, const float (*weights)[kDecodeTile], const R
 #ifdef GA_NATIVE_BF16
 // The same on pairs of keys; C counts vectors of 16 columns, two of which come from one vector of 32 bf16.
 template <class T, int G, int C>
-static void tile_values(Bf16Product, const float (*weights)[kDecodeTile], const Rows &values, const Rows &ahead, int64_t d,
-                        int64_t columns, Partial *const *row) {
+static void tile_values(Bf16Product, const float (*weights)[kDecodeTile], const Rows &values, const Rows &ahead,
+                        int64_t d, int64_t columns, Partial *const *row) {
   alignas(64) int32_t pairs[G][kDecodeTile / 2];
   for (int g = 0; g < G; g++)
     for (int j = 0; j < kDecodeTile; j += 2 * kWidth)
@@ -192,7 +192,8 @@ static void tile_rows_step(const Problem &p, const int32_t *q, int64_t ldq, cons
   alignas(64) float scores[G][kDecodeTile];
   tile_scores<Product, T, G>(q, ldq, p.head_dim / Product::kPack, keys, keys_ahead, scores);
   for (int g = 0; g < G; g++)
-    tile_weights<step == 2 ? kCoarse : kFine>(scores[g], keys.count, __builtin_fabsf(p.scale) * kLog2E, p.head_dim_v, *row[g]);
+    tile_weights<step == 2 ? kCoarse : kFine>(scores[g], keys.count, __builtin_fabsf(p.scale) * kLog2E, p.head_dim_v,
+                                              *row[g]);
   int64_t d = 0;
   for (; d + wide * kWidth <= p.head_dim_v; d += wide * kWidth)
     tile_values<T, G, wide>(Product{}, scores, values, values_ahead, d, p.head_dim_v, row);
@@ -204,9 +205,15 @@ template <class Product, class T>
 class Decode {
  public:
   Decode(const Problem &p, const Schedule &s, char *shared, char *own, int64_t task)
-      : p_(p), s_(s), group_(task / s.chunks), chunk_(task % s.chunks), b_(group_ / s.head_blocks),
-        head0_(group_ % s.head_blocks * s.head_block), partials_(shared + s.partials_offset),
-        q_(reinterpret_cast<int32_t *>(own)), ldq_(round_up(p.head_dim, 2 * kWidth) / Product::kPack) {}
+      : p_(p),
+        s_(s),
+        group_(task / s.chunks),
+        chunk_(task % s.chunks),
+        b_(group_ / s.head_blocks),
+        head0_(group_ % s.head_blocks * s.head_block),
+        partials_(shared + s.partials_offset),
+        q_(reinterpret_cast<int32_t *>(own)),
+        ldq_(round_up(p.head_dim, 2 * kWidth) / Product::kPack) {}
 
   // False when this sequence is too short to have the chunk.
   bool run() {

@@ -44,8 +44,9 @@ static void finish_row(const Problem &p, int64_t b, int64_t i, int64_t h, float 
   const int64_t columns = p.head_dim_v;
   const bool empty = sum == 0;  // the row sees no key; a NaN is not 0 and goes on
   if (p.lse.data)
-    *reinterpret_cast<float *>(p.lse.at(b, i, h)) =
-        empty ? -__builtin_inff() : sum != sum ? sum : kLn2 * (maximum + log2_scalar(sum));
+    *reinterpret_cast<float *>(p.lse.at(b, i, h)) = empty        ? -__builtin_inff()
+                                                    : sum != sum ? sum
+                                                                 : kLn2 * (maximum + log2_scalar(sum));
 
   F factor = set(empty ? 0.0f : 1.0f / sum);
   const char *weight = nullptr;
@@ -56,8 +57,8 @@ static void finish_row(const Problem &p, int64_t b, int64_t i, int64_t h, float 
       const F x = mul(load(y + d), factor);
       squares = fma(keep_range(x, 0, n, zero()), x, squares);
     }
-    const F mean = set(reduce_add(squares) / static_cast<float>(columns));
-    factor = mul(factor, reciprocal_sqrt(add(mean, set(p.norm_eps))));
+    const float mean = reduce_add(squares) / static_cast<float>(columns) + p.norm_eps;
+    factor = mean == 0 ? zero() : mul(factor, reciprocal_sqrt(set(mean)));  // a row of zeros stays one, whatever norm_eps
     if (p.norm_weight.data) weight = p.norm_weight.at(0, 0, h);
   }
 
@@ -79,8 +80,10 @@ static void finish_row(const Problem &p, int64_t b, int64_t i, int64_t h, float 
       if (!one_score) a = activate<precision>(p.activation, load_row(p.gate, gate, d, n));
       x = p.combination == GA_ADD ? add(x, a) : mul(x, a);
     }
-    if (n < kWidth) store(out + d, x, n);
-    else store(out + d, x);
+    if (n < kWidth)
+      store(out + d, x, n);
+    else
+      store(out + d, x);
   }
 }
 

@@ -25,9 +25,9 @@ struct Bf16Product {
 #endif
 
 enum Finish {
-  kStore,     // C = A B
-  kStoreMax,  // C = A B, and row_max [6 x vector] = max(row_max, the tile's columns)
-  kAccumulate // C += A B, added at the end: the error grows with the number of tiles, not of products
+  kStore,      // C = A B
+  kStoreMax,   // C = A B, and row_max [6 x vector] = max(row_max, the tile's columns)
+  kAccumulate  // C += A B, added at the end: the error grows with the number of tiles, not of products
 };
 
 template <class Product, Finish finish, int rows, int vectors>
@@ -67,8 +67,8 @@ template <class Product, Finish finish, int rows, int vectors>
 }
 
 template <class Product, Finish finish, int vectors>
-static inline void tile_rows(int rows, const int32_t *a, int64_t lda, const int32_t *b, int64_t units, float *c, int64_t ldc,
-                             float *row_max) {
+static inline void tile_rows(int rows, const int32_t *a, int64_t lda, const int32_t *b, int64_t units, float *c,
+                             int64_t ldc, float *row_max) {
   switch (rows) {
     case 6: return tile<Product, finish, 6, vectors>(a, lda, b, units, c, ldc, row_max);
     case 5: return tile<Product, finish, 5, vectors>(a, lda, b, units, c, ldc, row_max);
@@ -81,8 +81,8 @@ static inline void tile_rows(int rows, const int32_t *a, int64_t lda, const int3
 
 // columns: how many of the panel's columns are wanted; whole vectors are computed.
 template <class Product, Finish finish>
-static inline void multiply(int rows, int64_t columns, const int32_t *a, int64_t lda, const int32_t *b, int64_t units, float *c,
-                            int64_t ldc, float *row_max = nullptr) {
+static inline void multiply(int rows, int64_t columns, const int32_t *a, int64_t lda, const int32_t *b, int64_t units,
+                            float *c, int64_t ldc, float *row_max = nullptr) {
   const int vectors = columns >= kPanel ? kPanelVectors : static_cast<int>(ceil_div(columns, kWidth));
   if (vectors == kPanelVectors) return tile_rows<Product, finish, kPanelVectors>(rows, a, lda, b, units, c, ldc, row_max);
   if constexpr (kPanelVectors > 3)

@@ -14,8 +14,10 @@ namespace ga::GA_ISA {
 // n units (at most a vector) of a row, from element d on.
 template <class Product, class T>
 GA_INLINE U load_row_units(const T *row, int n) {
-  if constexpr (Product::kPack == 2) return n < kWidth ? load_units(row, n) : load_units(row);
-  else return as_units(n < kWidth ? load(row, n) : load(row));
+  if constexpr (Product::kPack == 2)
+    return n < kWidth ? load_units(row, n) : load_units(row);
+  else
+    return as_units(n < kWidth ? load(row, n) : load(row));
 }
 
 // A query row. Negated where the scale is negative, so that the largest score is the largest product.
@@ -24,8 +26,10 @@ GA_INLINE void pack_row(const T *row, int64_t units, int32_t *to, bool negate) {
   for (int64_t u = 0; u < units; u += kWidth) {
     const int n = units - u < kWidth ? static_cast<int>(units - u) : kWidth;
     const U x = load_row_units<Product>(row + u * Product::kPack, n);
-    if (n < kWidth) store_units(to + u, x, n);
-    else store_units(to + u, x);
+    if (n < kWidth)
+      store_units(to + u, x, n);
+    else
+      store_units(to + u, x);
   }
   if (negate)
     for (int64_t u = 0; u < units; u++) to[u] ^= static_cast<int32_t>(Product::kPack == 2 ? 0x80008000u : 0x80000000u);
@@ -104,8 +108,8 @@ static void pack_task(const Problem &p, const Schedule &s, char *shared, int64_t
   const int64_t panel_stride = s.value_units * kPanel;
   int32_t *values = reinterpret_cast<int32_t *>(shared + s.values_offset) + head * s.value_panels * panel_stride +
                     first / Product::kPack * kPanel;
-  const bool unsafe = pack_value_panel<T>(Product{}, p.v.at(b, first, h), p.v.sequence * p.v.element_bytes, count, p.head_dim_v,
-                                          panel_stride, values);
+  const bool unsafe = pack_value_panel<T>(Product{}, p.v.at(b, first, h), p.v.sequence * p.v.element_bytes, count,
+                                          p.head_dim_v, panel_stride, values);
   shared[s.flags_offset + task] = unsafe;
 }
 

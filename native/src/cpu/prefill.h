@@ -40,7 +40,7 @@ class Prefill {
   void softmax_row(int64_t row, const Tile &t, int64_t first, int64_t keys);
   float row_maximum(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const;
   F weights(const float *s, F scale, F minus_maximum) const {
-    return exp2<Product::kPack == 2 ? kCoarse : kFine>(fma(load(s), scale, minus_maximum));
+    return exp2 < Product::kPack == 2 ? kCoarse : kFine > (fma(load(s), scale, minus_maximum));
   }
   void store_weights(int64_t row, int64_t key, F low, F high);
   void accumulate(int64_t first, int64_t keys);
@@ -53,16 +53,16 @@ class Prefill {
   int64_t b_, h_, row0_, rows_;
   const int32_t *keys_, *values_;
   const char *unsafe_;
-  int32_t *q_;       // [rows][key_units]
-  float *scores_;    // [rows][kKeyBlock]
-  int32_t *weights_; // [rows][kKeyBlock / pack]; for f32 the same memory as the scores
-  float *y_;         // [rows][y_stride_]
-  float *sum_;       // [rows][vector]
-  float *block_max_; // [rows][vector]
-  float *maximum_;   // [rows], in units of log2, after scaling
-  KeyRange *sees_;   // [rows]
+  int32_t *q_;        // [rows][key_units]
+  float *scores_;     // [rows][kKeyBlock]
+  int32_t *weights_;  // [rows][kKeyBlock / pack]; for f32 the same memory as the scores
+  float *y_;          // [rows][y_stride_]
+  float *sum_;        // [rows][vector]
+  float *block_max_;  // [rows][vector]
+  float *maximum_;    // [rows], in units of log2, after scaling
+  KeyRange *sees_;    // [rows]
   int64_t y_stride_;
-  float scale_;      // |p.scale| * log2(e); the sign went into Q
+  float scale_;  // |p.scale| * log2(e); the sign went into Q
 };
 
 template <class Product, class T>
@@ -122,8 +122,7 @@ void Prefill<Product, T>::load_queries() {
   for (int64_t r = 0; r < rows_; r++) {
     const int64_t row = row0_ + r;
     const char *from = p_.q.at(b_, row / p_.group, h_ * p_.group + row % p_.group);
-    pack_row<Product>(reinterpret_cast<const T *>(from), s_.key_units, q_ + r * s_.key_units,
-                      p_.scale < 0);
+    pack_row<Product>(reinterpret_cast<const T *>(from), s_.key_units, q_ + r * s_.key_units, p_.scale < 0);
   }
 }
 
@@ -273,7 +272,8 @@ void Prefill<Product, T>::accumulate_exactly(const Tile &t, int64_t first, int64
     const int32_t *weights = weights_ + r * stride;
     const int64_t unit = ceil_div(lo, pack), end = hi / pack;
     if (unit < end)
-      multiply<Product, kAccumulate>(1, columns, weights + unit, stride, values + unit * kPanel, end - unit, y, y_stride_);
+      multiply<Product, kAccumulate>(1, columns, weights + unit, stride, values + unit * kPanel, end - unit, y,
+                                     y_stride_);
     if constexpr (pack == 2) {  // a lone key of a pair: the odd one at the front, the even one at the end
       const auto half = [](int32_t unit_bits, bool odd) {
         union {
@@ -296,8 +296,8 @@ template <class Product, class T>
 void Prefill<Product, T>::finish() {
   for (int64_t r = 0; r < rows_; r++) {
     const int64_t row = row0_ + r;
-    finish_row<T>(p_, b_, row / p_.group, h_ * p_.group + row % p_.group, y_ + r * y_stride_, reduce_add(load(sum_ + r * kWidth)),
-                  maximum_[r]);
+    finish_row<T>(p_, b_, row / p_.group, h_ * p_.group + row % p_.group, y_ + r * y_stride_,
+                  reduce_add(load(sum_ + r * kWidth)), maximum_[r]);
   }
 }
 

@@ -25,7 +25,9 @@ GA_INLINE F load(const float *p) { return _mm256_loadu_ps(p); }
 GA_INLINE void store(float *p, F x) { _mm256_storeu_ps(p, x); }
 
 GA_INLINE __m128i load_half(const void *p) { return _mm_loadu_si128(static_cast<const __m128i *>(p)); }
-GA_INLINE F load(const bf16 *p) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_half(p)), 16)); }
+GA_INLINE F load(const bf16 *p) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_half(p)), 16));
+}
 GA_INLINE F load(const f16 *p) { return _mm256_cvtph_ps(load_half(p)); }
 
 // Round to nearest even; a NaN stays a NaN.

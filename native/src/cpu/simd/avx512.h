@@ -10,9 +10,9 @@ namespace ga::GA_ISA {
 using F = __m512;
 using U = __m512i;  // 32-bit units: one f32, or two bf16
 
-constexpr int kWidth = 16;       // f32 lanes of a vector
-constexpr int kPanelVectors = 4; // columns of the microkernel's tile: 6 x 4 accumulators of 32 registers
-constexpr int kTileKeys = 4;     // keys whose dot products decode keeps in registers at once
+constexpr int kWidth = 16;        // f32 lanes of a vector
+constexpr int kPanelVectors = 4;  // columns of the microkernel's tile: 6 x 4 accumulators of 32 registers
+constexpr int kTileKeys = 4;      // keys whose dot products decode keeps in registers at once
 
 #define GA_INLINE static inline __attribute__((always_inline))
 
@@ -71,8 +71,8 @@ GA_INLINE F keep_range(F x, int lo, int hi, F other) {
 GA_INLINE float reduce_add(F x) { return _mm512_reduce_add_ps(x); }
 GA_INLINE float reduce_max(F x) { return _mm512_reduce_max_ps(x); }
 GA_INLINE F fraction(F x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }  // x - floor(x)
-GA_INLINE F scale_by_power(F p, F x) { return _mm512_scalef_ps(p, x); }                              // p * 2^floor(x)
-GA_INLINE F reciprocal_estimate(F x) { return _mm512_rcp14_ps(x); }                                  // 14 bits
+GA_INLINE F scale_by_power(F p, F x) { return _mm512_scalef_ps(p, x); }                               // p * 2^floor(x)
+GA_INLINE F reciprocal_estimate(F x) { return _mm512_rcp14_ps(x); }                                   // 14 bits
 GA_INLINE F reciprocal(F x) {
   const F r = _mm512_rcp14_ps(x);
   return mul(r, fnma(x, r, set(2.0f)));
@@ -131,8 +131,8 @@ GA_INLINE F dot_pairs(F c, U a, U b) {
 }
 // 32 columns of two rows, as (x[d], y[d]) pairs: columns 0-15, then 16-31.
 GA_INLINE void interleave(U x, U y, U &low, U &high) {
-  const U index = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35,
-                                   3, 34, 2, 33, 1, 32, 0);
+  const U index = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36,
+                                   4, 35, 3, 34, 2, 33, 1, 32, 0);
   low = _mm512_permutex2var_epi16(x, index, y);
   high = _mm512_permutex2var_epi16(x, _mm512_add_epi16(index, _mm512_set1_epi16(16)), y);
 }

@@ -19,8 +19,8 @@ struct U {  // 32-bit units: one f32
 };
 
 #define GA_INLINE static inline __attribute__((always_inline))
-#define GA_LANES(expression) \
-  F r;                       \
+#define GA_LANES(expression)                            \
+  F r;                                                  \
   for (int i = 0; i < 4; i++) r.lane[i] = (expression); \
   return r
 
@@ -42,10 +42,14 @@ GA_INLINE void narrow(float x, bf16 &to) {
 GA_INLINE void narrow(float x, f16 &to) {
   const uint32_t u = bits_of(x), sign = u >> 16 & 0x8000, magnitude = u & 0x7fffffff;
   uint32_t bits;
-  if (magnitude > 0x7f800000) bits = 0x7e00;
-  else if (magnitude >= 0x477ff000) bits = 0x7c00;  // rounds to 2^16 or more
-  else if (magnitude < 0x38800000) bits = bits_of(from_bits(magnitude) + 0.5f) - 0x3f000000;  // subnormal: the sum rounds
-  else bits = (magnitude + 0xfff + (magnitude >> 13 & 1) - 0x38000000) >> 13;
+  if (magnitude > 0x7f800000)
+    bits = 0x7e00;
+  else if (magnitude >= 0x477ff000)
+    bits = 0x7c00;  // rounds to 2^16 or more
+  else if (magnitude < 0x38800000)
+    bits = bits_of(from_bits(magnitude) + 0.5f) - 0x3f000000;  // subnormal: the sum rounds
+  else
+    bits = (magnitude + 0xfff + (magnitude >> 13 & 1) - 0x38000000) >> 13;
   to.bits = static_cast<uint16_t>(sign | bits);
 }
 GA_INLINE float floor_of(float x) {  // for |x| < 2^31
@@ -89,8 +93,9 @@ GA_INLINE float reduce_max(F x) {
 }
 GA_INLINE F fraction(F x) { GA_LANES(x.lane[i] - floor_of(x.lane[i])); }
 GA_INLINE F scale_by_power(F p, F x) {  // p * 2^floor(x) for x in [-126, 127]
-  GA_LANES(x.lane[i] != x.lane[i] ? x.lane[i]
-                                  : p.lane[i] * from_bits(static_cast<uint32_t>(static_cast<int32_t>(floor_of(x.lane[i])) + 127) << 23));
+  GA_LANES(x.lane[i] != x.lane[i]
+               ? x.lane[i]
+               : p.lane[i] * from_bits(static_cast<uint32_t>(static_cast<int32_t>(floor_of(x.lane[i])) + 127) << 23));
 }
 GA_INLINE F reciprocal(F x) { GA_LANES(1 / x.lane[i]); }
 GA_INLINE F reciprocal_estimate(F x) { return reciprocal(x); }

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "gated_attention.h"
-#include "limits.h"
+#include "machine_limits.h"
 
 namespace {
 

@@ -2,7 +2,11 @@ package io.github.gatedattention;
 
 import org.jspecify.annotations.Nullable;
 
-/** Where attention is computed. */
+/**
+ * Where attention is computed.
+ *
+ * {@snippet file="io/github/gatedattention/examples/ExamplesTest.java" region="backend"}
+ */
 public abstract sealed class Backend permits CpuBackend, JavaBackend {
     Backend() {}
 

@@ -14,6 +14,10 @@ import org.jspecify.annotations.Nullable;
  * <p>Wrong arguments throw {@link IllegalArgumentException} before anything is written, naming the argument and both
  * values.
  *
+ * <p>One step of decoding on a cache, prepared once:
+ *
+ * {@snippet file="io/github/gatedattention/examples/ExamplesTest.java" region="decode"}
+ *
  * @see Operands the shapes of all tensors
  */
 public final class GatedAttention implements AutoCloseable {

@@ -4,7 +4,6 @@ import io.github.gatedattention.bindings.generated.ga_attention_plan;
 import io.github.gatedattention.bindings.generated.gated_attention_h;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -17,12 +16,14 @@ import org.jspecify.annotations.Nullable;
 final class NativeEngine implements Engine {
     private final Settings settings;
     private final NativeRuntime runtime;
+    private final long runtimeHandle;
     private final SlotPool slots;
-    private final AtomicBoolean closed = new AtomicBoolean();
+    private volatile boolean closed;
 
     NativeEngine(Settings settings) {
         this.settings = settings;
         this.runtime = NativeRuntime.acquire(settings.threads(), settings.maxInstructionSet());
+        this.runtimeHandle = runtime.handle();
         this.slots = new SlotPool(settings);
     }
 
@@ -67,7 +68,7 @@ final class NativeEngine implements Engine {
             @Nullable Tensor keyLengths,
             @Nullable Tensor lse) {
         int status = gated_attention_h.ga_attention_forward_holding(
-                runtime.handle(),
+                runtimeHandle,
                 slot.params,
                 slot.error,
                 slot.hold(0, q),
@@ -88,7 +89,7 @@ final class NativeEngine implements Engine {
     private RuntimeException failure(
             int status, MemorySegment error, @Nullable Tensor keyLengths, long batch, long seqK) {
         GatedAttentionException failure = NativeErrors.exception(status, error);
-        if (failure.status() == Status.INVALID_HANDLE && closed.get()) {
+        if (failure.status() == Status.INVALID_HANDLE && closed) {
             return Engine.closed();
         }
         if (failure.status() == Status.INVALID_ARGUMENT && keyLengths != null) {
@@ -114,7 +115,7 @@ final class NativeEngine implements Engine {
             slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse());
             MemorySegment plan = ga_attention_plan.allocate(arena);
             ga_attention_plan.struct_size(plan, ga_attention_plan.sizeof());
-            int status = gated_attention_h.ga_attention_plan_for(runtime.handle(), slot.params, plan, slot.error);
+            int status = gated_attention_h.ga_attention_plan_for(runtimeHandle, slot.params, plan, slot.error);
             if (status != gated_attention_h.GA_OK()) {
                 throw failure(status, slot.error, o.keyLengths(), o.q().dim(0), o.k().dim(1));
             }
@@ -149,14 +150,15 @@ final class NativeEngine implements Engine {
     }
 
     @Override
-    public void close() {
-        if (closed.compareAndSet(false, true)) {
+    public synchronized void close() {
+        if (!closed) {
+            closed = true;
             runtime.release();
         }
     }
 
     private void checkOpen() {
-        if (closed.get()) {
+        if (closed) {
             throw Engine.closed();
         }
     }

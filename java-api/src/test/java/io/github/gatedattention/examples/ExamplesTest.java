@@ -1,0 +1,116 @@
+package io.github.gatedattention.examples;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.gatedattention.Activation;
+import io.github.gatedattention.Backend;
+import io.github.gatedattention.DataType;
+import io.github.gatedattention.Gate;
+import io.github.gatedattention.GatedAttention;
+import io.github.gatedattention.Mask;
+import io.github.gatedattention.Operands;
+import io.github.gatedattention.Plan;
+import io.github.gatedattention.PreparedForward;
+import io.github.gatedattention.Tensor;
+import java.lang.foreign.Arena;
+import java.util.List;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import org.junit.jupiter.api.Test;
+
+/** The examples of the Javadoc and of the guide, run. */
+class ExamplesTest {
+
+    @Test
+    void prefill() {
+        // @start region="prefill"
+        // A layer of Qwen3-Next: 16 query heads share 2 key/value heads of 256.
+        try (Arena arena = Arena.ofShared();
+                GatedAttention attention = GatedAttention.builder()
+                        .queryHeads(16)
+                        .keyValueHeads(2)
+                        .headDim(256)
+                        .dataType(DataType.BF16)
+                        .gate(Gate.elementwise(Activation.SIGMOID))
+                        .mask(Mask.causal())
+                        .build()) {
+            // One projection made q and gate, side by side in each head: both are used where they lie.
+            Tensor packed = Tensor.allocate(arena, DataType.BF16, 1, 128, 16, 512);
+            List<Tensor> parts = packed.split(3, 256, 256);
+            Tensor k = Tensor.allocate(arena, DataType.BF16, 1, 128, 2, 256);
+            Tensor v = Tensor.allocate(arena, DataType.BF16, 1, 128, 2, 256);
+            Tensor out = Tensor.allocate(arena, DataType.BF16, 1, 128, 16, 256);
+
+            attention.forward(parts.get(0), k, v, parts.get(1), out);
+
+            Plan plan = attention.explain(parts.get(0), k);
+            System.getLogger("example").log(System.Logger.Level.DEBUG, plan);
+        }
+        // @end
+    }
+
+    @Test
+    void decodeOnACache() {
+        // @start region="decode"
+        try (Arena arena = Arena.ofShared();
+                GatedAttention attention = GatedAttention.builder()
+                        .queryHeads(4)
+                        .keyValueHeads(2)
+                        .headDim(64)
+                        .gate(Gate.headwise(Activation.SIGMOID))
+                        .mask(Mask.causal())
+                        .build()) {
+            int batch = 2;
+            int capacity = 512;
+            Tensor keys = Tensor.allocate(arena, DataType.F32, batch, capacity, 2, 64);
+            Tensor values = Tensor.allocate(arena, DataType.F32, batch, capacity, 2, 64);
+            Tensor lengths = Tensor.copyOf(arena, DataType.I32, new int[] {17, 40}, batch);
+            Tensor q = Tensor.allocate(arena, DataType.F32, batch, 1, 4, 64);
+            Tensor gate = Tensor.allocate(arena, DataType.F32, batch, 1, 4, 1);
+            Tensor out = Tensor.allocate(arena, DataType.F32, batch, 1, 4, 64);
+
+            // The tensors stay the same, so they are checked once; each run reads what they hold by then.
+            PreparedForward step =
+                    attention.prepare(Operands.of(q, keys, values, gate, out).withKeyLengths(lengths));
+            for (int token = 0; token < 3; token++) {
+                for (int b = 0; b < batch; b++) {
+                    int length = lengths.getInt(b);
+                    // ... write q, gate, and this token's key and value at position `length` of the cache ...
+                    lengths.setInt(length + 1, b);
+                }
+                step.run();
+            }
+        }
+        // @end
+    }
+
+    @Test
+    void chooseABackend() {
+        // @start region="backend"
+        Backend backend = Backend.best();
+        if (!Backend.cpu().isAvailable()) {
+            System.getLogger("example")
+                    .log(System.Logger.Level.INFO, Backend.cpu().unavailableReason());
+        }
+        // @end
+        assertThat(backend.isAvailable()).isTrue();
+    }
+
+    @Test
+    void virtualThreads() throws InterruptedException, ExecutionException {
+        try (Arena arena = Arena.ofShared();
+                GatedAttention attention =
+                        GatedAttention.builder().queryHeads(1).headDim(8).build()) {
+            Tensor x = Tensor.copyOf(arena, DataType.F32, new float[8], 1, 1, 1, 8);
+            Tensor out = Tensor.allocate(arena, DataType.F32, 1, 1, 1, 8);
+            // @start region="virtual-threads"
+            // Long calls go to platform threads, so that virtual threads keep their carriers.
+            try (ExecutorService kernels = Executors.newFixedThreadPool(2)) {
+                kernels.submit(() -> attention.forward(x, x, x, x, out)).get();
+            }
+            // @end
+            assertThat(out.toFloatArray()).containsOnly(0);
+        }
+    }
+}

@@ -84,8 +84,17 @@ final class LibraryLoader {
             if (e.refusal() != Refusal.OTHER_CLASS_LOADER) {
                 throw e;
             }
-            // The JVM gives a file to one class loader only; a copy is another file, so it gets a life of its own.
+            return loadCopyAfter(e, image, extraction);
+        }
+    }
+
+    /** The JVM gives a file to one class loader only; a copy is another file, so it gets a life of its own. */
+    private Loaded loadCopyAfter(RefusedException named, LibraryImage image, Extraction extraction)
+            throws RefusedException {
+        try {
             return loadCopy(image, extraction);
+        } catch (RefusedException copy) {
+            throw new RefusedException(named.refusal(), named.sentence() + " " + copy.sentence());
         }
     }
 

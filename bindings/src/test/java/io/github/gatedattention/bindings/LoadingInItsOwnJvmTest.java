@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.github.gatedattention.bindings.probe.LoadersProbe;
 import io.github.gatedattention.bindings.probe.StateProbe;
 import io.github.gatedattention.bindings.probe.ThreadsProbe;
+import io.github.gatedattention.bindings.probe.UnloadProbe;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -156,6 +157,19 @@ class LoadingInItsOwnJvmTest {
         assertThat(result.output()).contains("first.called=1", "second.called=1");
         assertThat(result.exitCode()).isZero();
         assertThat(directory.toFile().list()).containsExactly("library");
+    }
+
+    /** Were the library unmapped with its class loader, its threads would run into nothing. */
+    @Test
+    void survivesTheEndOfItsClassLoader() throws Exception {
+        for (String extract : List.of("file", "memfd")) {
+            ChildJvm.Result result = child().property(NativeLibrary.EXTRACT_PROPERTY, extract)
+                    .run(UnloadProbe.class, ChildJvm.testClassPath());
+            assertThat(result.value("created")).isEqualTo("0");
+            assertThat(result.value("unloaded")).isEqualTo("true");
+            assertThat(result.value("mapped")).isEqualTo("true");
+            assertThat(result.exitCode()).isZero();
+        }
     }
 
     @Test

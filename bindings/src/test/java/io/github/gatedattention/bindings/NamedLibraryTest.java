@@ -170,6 +170,23 @@ class NamedLibraryTest {
         assertThat(directory.toFile().list()).hasSize(1);
     }
 
+    @Test
+    void tellsBothReasonsWhenThatCopyFailsToo() throws Exception {
+        environment
+                .property(NativeLibrary.DIRECTORY_PROPERTY, directory.resolve("missing"))
+                .property(NativeLibrary.EXTRACT_PROPERTY, "file")
+                .onLoad(path -> {
+                    throw new UnsatisfiedLinkError("Native Library " + path + " already loaded in another classloader");
+                });
+        Path library = Libraries.realFile(directory);
+        NativeLibrary.Refused refused = name(library).refused();
+        assertThat(refused.refusal()).isEqualTo(Refusal.OTHER_CLASS_LOADER);
+        assertThat(refused.message())
+                .startsWith("Another class loader of this JVM has loaded " + library
+                        + " already; put the bindings into a class loader that both parts share. The directory "
+                        + directory.resolve("missing") + " does not exist; ");
+    }
+
     private TestEnvironment name(Object library) {
         return environment.property(NativeLibrary.LIBRARY_PROPERTY, library);
     }

@@ -1,6 +1,7 @@
 package io.github.gatedattention.bindings.probe;
 
 import java.io.File;
+import java.net.MalformedURLException;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.file.Path;
@@ -13,16 +14,21 @@ public final class LoadersProbe {
     private LoadersProbe() {}
 
     public static void main(String[] arguments) throws Exception {
-        List<URL> urls = new ArrayList<>();
-        for (String entry : arguments[0].split(File.pathSeparator)) {
-            urls.add(Path.of(entry).toUri().toURL());
-        }
-        URL[] classPath = urls.toArray(URL[]::new);
+        URL[] classPath = urls(arguments[0]);
         try (URLClassLoader first = new URLClassLoader(classPath, ClassLoader.getPlatformClassLoader());
                 URLClassLoader second = new URLClassLoader(classPath, ClassLoader.getPlatformClassLoader())) {
             show("first.", first);
             show("second.", second);
         }
+    }
+
+    /** The entries of a class path as a class loader wants them. */
+    static URL[] urls(String classPath) throws MalformedURLException {
+        List<URL> urls = new ArrayList<>();
+        for (String entry : classPath.split(File.pathSeparator)) {
+            urls.add(Path.of(entry).toUri().toURL());
+        }
+        return urls.toArray(URL[]::new);
     }
 
     private static void show(String prefix, ClassLoader loader) throws ReflectiveOperationException {

@@ -70,7 +70,7 @@ bool decode(const Problem &p, const Geometry &g, Schedule &s) {
     s.head_block *= 2;
   s.head_blocks = p.heads_kv / s.head_block;
   s.chunks = s.chunks_of(p.seq_k);
-  s.partial_floats = 16 + round_up(p.head_dim_v, g.width);
+  s.partial_floats = 16 + round_up(p.head_dim_v, 2 * g.width);  // pairs of vectors are stored whole
 
   Layout shared;
   int64_t groups = 0, tasks = 0;

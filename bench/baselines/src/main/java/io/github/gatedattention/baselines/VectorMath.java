@@ -17,7 +17,7 @@ final class VectorMath {
             FloatVector.SPECIES_PREFERRED.length() > 16 ? FloatVector.SPECIES_512 : FloatVector.SPECIES_PREFERRED;
 
     static final int LANES = SPECIES.length();
-    static final float LOG2_E = 1.44269504f;
+    static final float LOG2_E = 1.442695f;
     /** Stands for minus infinity where a difference of two of them has to be 0, not NaN. */
     static final float LOWEST = -1e30f;
 
@@ -28,12 +28,12 @@ final class VectorMath {
     private static final float MIN_EXPONENT = -126f;
 
     // ln(2)^n / n!
-    private static final float C1 = 6.9314718e-1f;
-    private static final float C2 = 2.4022651e-1f;
-    private static final float C3 = 5.5504109e-2f;
-    private static final float C4 = 9.6181291e-3f;
-    private static final float C5 = 1.3333558e-3f;
-    private static final float C6 = 1.5403530e-4f;
+    private static final float C1 = 0.6931472f;
+    private static final float C2 = 0.2402265f;
+    private static final float C3 = 0.05550411f;
+    private static final float C4 = 0.009618129f;
+    private static final float C5 = 0.0013333558f;
+    private static final float C6 = 0.0001540353f;
 
     private static final float[] ZEROS = new float[LANES];
 

@@ -19,7 +19,7 @@ final class WorkerPool implements AutoCloseable {
 
     private final Worker[] workers;
     private final AtomicInteger running = new AtomicInteger();
-    private volatile int generation;
+    private final AtomicInteger generation = new AtomicInteger(); // counts tasks
     private volatile boolean closed;
     private Task task = thread -> {};
     private volatile Throwable failure;
@@ -47,7 +47,7 @@ final class WorkerPool implements AutoCloseable {
         }
         task = next;
         running.set(workers.length);
-        generation++; // published last: a worker that sees it sees the task too
+        generation.incrementAndGet(); // last: a worker that sees it sees the task too
         for (Worker worker : workers) {
             if (worker.parked) {
                 LockSupport.unpark(worker);
@@ -75,6 +75,7 @@ final class WorkerPool implements AutoCloseable {
         }
     }
 
+    @SuppressWarnings("ThreadPriorityCheck") // yields only where there are more threads than processors
     private static void pause(int spins) {
         if (spins < SPINS_BEFORE_PARK) {
             Thread.onSpinWait();
@@ -97,7 +98,7 @@ final class WorkerPool implements AutoCloseable {
         public void run() {
             int seen = 0;
             while (awaitNext(seen)) {
-                seen = generation;
+                seen = generation.get();
                 try {
                     task.run(index);
                 } catch (Throwable t) {
@@ -110,18 +111,18 @@ final class WorkerPool implements AutoCloseable {
 
         /** Waits until a task newer than {@code seen} is there; false when the pool was closed instead. */
         private boolean awaitNext(int seen) {
-            for (int spins = 0; generation == seen && !closed; spins++) {
+            for (int spins = 0; generation.get() == seen && !closed; spins++) {
                 if (spins < SPINS_BEFORE_PARK) {
                     Thread.onSpinWait();
                     continue;
                 }
                 parked = true; // before the last look at generation, so that no wake-up is lost
-                if (generation == seen && !closed) {
+                if (generation.get() == seen && !closed) {
                     LockSupport.park(WorkerPool.this);
                 }
                 parked = false;
             }
-            return generation != seen;
+            return generation.get() != seen;
         }
     }
 }

@@ -1,6 +1,8 @@
 package io.github.gatedattention.bench;
 
 import java.nio.file.Path;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -12,7 +14,12 @@ import org.jspecify.annotations.Nullable;
  * @param results where to write, or null for the usual place
  * @param help whether to print the usage only
  */
-record Arguments(String pattern, boolean fullLength, int threads, @Nullable Path results, boolean help) {
+record Arguments(
+        String pattern,
+        boolean fullLength,
+        int threads,
+        @Nullable Path results,
+        boolean help) {
     static final String USAGE = """
             usage: ./ga bench [PATTERN] [--full-length] [--threads N] [--results DIR]
 
@@ -38,13 +45,24 @@ record Arguments(String pattern, boolean fullLength, int threads, @Nullable Path
                 case "--help", "-h" -> help = true;
                 default -> {
                     if (args[i].startsWith("-") || !pattern.equals(ALL)) {
-                        throw new IllegalArgumentException("'" + args[i] + "' is not understood; see ./ga bench --help");
+                        throw new IllegalArgumentException(
+                                "'" + args[i] + "' is not understood; see ./ga bench --help");
                     }
                     pattern = args[i];
                 }
             }
         }
+        checkPattern(pattern);
         return new Arguments(pattern, fullLength, threads, results, help);
+    }
+
+    private static void checkPattern(String pattern) {
+        try {
+            Pattern.compile(pattern);
+        } catch (PatternSyntaxException e) {
+            throw new IllegalArgumentException(
+                    "the pattern '" + pattern + "' is no regular expression: " + e.getDescription());
+        }
     }
 
     private static String value(String[] args, int i) {
@@ -65,6 +83,13 @@ record Arguments(String pattern, boolean fullLength, int threads, @Nullable Path
             throw new IllegalArgumentException(name + " is " + text + "; it must be a number of at least 1");
         }
         return number;
+    }
+
+    /** Whether the pattern selects the attention benchmark of the given class, as JMH searches it. */
+    boolean matches(Class<? extends AttentionBenchmark> benchmark) {
+        return Pattern.compile(pattern)
+                .matcher(benchmark.getName() + ".forward")
+                .find();
     }
 
     Path resultsOr(Path usual) {

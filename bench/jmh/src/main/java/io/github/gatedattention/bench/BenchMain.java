@@ -62,7 +62,7 @@ public final class BenchMain {
                 launch.environment(machine.avx512()),
                 arguments.fullLength(),
                 Limits.measure(module.resolve("../..").normalize(), arguments.threads()),
-                Peers.absent(launch));
+                arguments.matches(ForwardBenchmark.class) ? Peers.absent(launch) : Map.of());
         System.out.println(report.header());
         Collection<RunResult> measured =
                 measure(arguments, launch, report.absent(), results.resolve(arguments.fileName("jmh", ".json")));
@@ -109,6 +109,6 @@ public final class BenchMain {
                 .getCodeSource()
                 .getLocation()
                 .toURI());
-        return code.toRealPath().getParent().getParent();
+        return code.toRealPath().resolve("../..").normalize();
     }
 }

@@ -35,10 +35,11 @@ import org.openjdk.jmh.annotations.Warmup;
 @Fork(3)
 @Warmup(iterations = 3, time = 500, timeUnit = TimeUnit.MILLISECONDS)
 @Measurement(iterations = 5, time = 300, timeUnit = TimeUnit.MILLISECONDS)
+@SuppressWarnings("NullAway.Init") // JMH calls open() first
 public class CallOverheadBenchmark {
     private static final int DIM = 8;
 
-    private Arena arena;
+    private final Arena arena = Arena.ofShared();
     private GatedAttention attention;
     private Tensor q;
     private Tensor k;
@@ -51,7 +52,6 @@ public class CallOverheadBenchmark {
     /** Makes the operands and both ways to call. */
     @Setup
     public void open() {
-        arena = Arena.ofShared();
         attention = GatedAttention.builder()
                 .queryHeads(1)
                 .headDim(DIM)

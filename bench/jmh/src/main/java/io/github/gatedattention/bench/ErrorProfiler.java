@@ -33,8 +33,6 @@ public final class ErrorProfiler implements InternalProfiler {
     @Override
     public Collection<? extends Result<?>> afterIteration(
             BenchmarkParams benchmark, IterationParams iteration, IterationResult result) {
-        return Double.isNaN(error)
-                ? List.of()
-                : List.of(new ScalarResult(METRIC, error, "L2", AggregationPolicy.MAX));
+        return Double.isNaN(error) ? List.of() : List.of(new ScalarResult(METRIC, error, "L2", AggregationPolicy.MAX));
     }
 }

@@ -16,12 +16,13 @@ final class Expected {
 
     /** The float64 result, [B, Sq, Hq, D]. */
     static double[] of(Inputs inputs) throws IOException {
-        Path file = Run.cacheDirectory().resolve(inputs.workload() + "-" + inputs.precision() + ".f64");
+        String name = String.format("%s-%s-%08x.f64", inputs.workload(), inputs.precision(), inputs.checksum());
+        Path file = Run.cacheDirectory().resolve(name);
         if (Files.exists(file)) {
             return read(file);
         }
-        double[] values = Float64Reference.forward(
-                inputs.workload().shape(), inputs.q(), inputs.k(), inputs.v(), inputs.gate());
+        double[] values =
+                Float64Reference.forward(inputs.workload().shape(), inputs.q(), inputs.k(), inputs.v(), inputs.gate());
         write(file, values);
         return values;
     }

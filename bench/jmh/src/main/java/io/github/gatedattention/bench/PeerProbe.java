@@ -14,7 +14,11 @@ final class PeerProbe {
      */
     public static void main(String[] args) {
         try (Peer peer = Implementation.valueOf(args[0])
-                .create(Inputs.of(Workload.DECODE_512, Implementation.valueOf(args[0]).precision()), Run.threads())) {
+                .create(
+                        Inputs.of(
+                                Workload.DECODE_512,
+                                Implementation.valueOf(args[0]).precision()),
+                        Run.threads())) {
             peer.forward();
         } catch (Throwable t) { // UnsatisfiedLinkError and its like included
             System.out.println(reason(t));

@@ -16,6 +16,9 @@ final class Run {
 
     /** Where float64 results are kept between forks. */
     static Path cacheDirectory() {
-        return Path.of(System.getProperty(CACHE, Path.of(System.getProperty("java.io.tmpdir"), "gated-attention-bench").toString()));
+        return Path.of(System.getProperty(
+                CACHE,
+                Path.of(System.getProperty("java.io.tmpdir"), "gated-attention-bench")
+                        .toString()));
     }
 }

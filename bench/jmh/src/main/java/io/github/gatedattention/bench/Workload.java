@@ -26,6 +26,7 @@ public enum Workload {
     /** One query over 32,768 keys, 16/8 heads, D 128. */
     DECODE_32768(16, 8, 1, 32768, 128);
 
+    @SuppressWarnings("ImmutableEnumChecker") // a record of numbers
     private final AttentionShape shape;
 
     Workload(int queryHeads, int keyValueHeads, int queries, int keys, int dim) {

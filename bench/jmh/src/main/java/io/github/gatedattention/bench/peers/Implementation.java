@@ -42,7 +42,10 @@ public enum Implementation {
 
     private final String title;
     private final Precision precision;
+
+    @SuppressWarnings("ImmutableEnumChecker") // a constructor
     private final Factory factory;
+
     private final String tuning;
 
     Implementation(String title, Precision precision, Factory factory, String tuning) {
@@ -60,6 +63,11 @@ public enum Implementation {
     /** {@return the type of its operands} */
     public Precision precision() {
         return precision;
+    }
+
+    /** {@return whether it is this library and no peer} */
+    public boolean isLibrary() {
+        return this == GATED_ATTENTION_BF16 || this == GATED_ATTENTION_F32;
     }
 
     /** {@return how it was set up to be fast, in words} */

@@ -19,9 +19,10 @@ import org.bytedeco.pytorch.global.torch;
  * JAR brings along, reads its settings from the environment when it is loaded: the launcher sets them.
  */
 final class PyTorchPeer implements Peer {
-    static final String TUNING = "OPENBLAS_NUM_THREADS=1 (else its threads fight OpenMP's), OPENBLAS_CORETYPE=SkylakeX on"
-            + " AVX-512 (newer processors are taken for a Haswell), a PointerScope around each call;"
-            + " operands [B, H, S, D], K and V repeated to Hq heads";
+    static final String TUNING =
+            "OPENBLAS_NUM_THREADS=1 (else its threads fight OpenMP's), OPENBLAS_CORETYPE=SkylakeX on"
+                    + " AVX-512 (newer processors are taken for a Haswell), a PointerScope around each call;"
+                    + " operands [B, H, S, D], K and V repeated to Hq heads";
 
     private final AttentionShape shape;
     private final boolean causal;
@@ -68,8 +69,7 @@ final class PyTorchPeer implements Peer {
     @SuppressWarnings("try") // the scope is used by being open
     public void forward() {
         try (PointerScope scope = new PointerScope()) {
-            Tensor attended =
-                    torch.scaled_dot_product_attention(q, k, v, noMask, 0.0, causal, defaultScale, false);
+            Tensor attended = torch.scaled_dot_product_attention(q, k, v, noMask, 0.0, causal, defaultScale, false);
             torch.sigmoid_out(factor, gate);
             torch.mul_out(out, attended, factor);
         }

@@ -29,6 +29,7 @@ public record Report(
         boolean fullLength,
         Limits limits,
         Map<Implementation, String> absent) {
+    static final double MEDIAN = 50;
     private static final String ALLOCATION = "gc.alloc.rate.norm";
 
     /** {@return what is known before the first measurement} */
@@ -62,8 +63,9 @@ public record Report(
         List<Row> rows = results.stream().filter(Row::fits).map(Row::of).toList();
         StringBuilder text = new StringBuilder(header());
         if (!rows.isEmpty()) {
-            text.append("\n## Medians\n\nMilliseconds per call; the last column is the largest relative L2 error of the row"
-                    + " against float64.\n\n");
+            text.append(
+                    "\n## Medians\n\nMilliseconds per call; the last column is the largest relative L2 error of the row"
+                            + " against float64.\n\n");
             overview(text, rows);
             text.append("\n## Every row\n\n");
             details(text, rows);
@@ -84,21 +86,35 @@ public record Report(
         head.add("error");
         tableHead(text, head);
         for (Implementation implementation : Implementation.values()) {
-            List<Row> own =
-                    rows.stream().filter(r -> r.implementation() == implementation).toList();
+            List<Row> own = rows.stream()
+                    .filter(r -> r.implementation() == implementation)
+                    .toList();
             List<String> cells = new ArrayList<>(List.of(implementation.title()));
             for (Workload workload : workloads) {
                 cells.add(own.stream()
                         .filter(r -> r.workload() == workload)
                         .map(r -> significant(r.nanos() / 1e6))
                         .findFirst()
-                        .orElse(absent.containsKey(implementation) ? "absent" : "–"));
+                        .orElseGet(() -> missing(implementation, workload, rows)));
             }
-            cells.add(own.isEmpty()
-                    ? "–"
-                    : format("%.1e", own.stream().mapToDouble(Row::error).max().orElse(Double.NaN)));
+            cells.add(
+                    own.isEmpty()
+                            ? "–"
+                            : format(
+                                    "%.1e",
+                                    own.stream().mapToDouble(Row::error).max().orElse(Double.NaN)));
             tableRow(text, cells);
         }
+    }
+
+    /** Why there is no time: some workloads are this library's alone. */
+    private String missing(Implementation implementation, Workload workload, List<Row> rows) {
+        if (absent.containsKey(implementation)) {
+            return "absent";
+        }
+        boolean compared = rows.stream()
+                .anyMatch(r -> r.workload() == workload && !r.implementation().isLibrary());
+        return compared ? "failed" : "–";
     }
 
     private void details(StringBuilder text, List<Row> rows) {
@@ -123,8 +139,9 @@ public record Report(
     /** Of the arithmetic peak of the row's type, or for decode of what memory delivers. */
     private String share(Row row) {
         boolean decode = row.workload().isDecode();
-        OptionalDouble peak =
-                decode ? limits.gigabytes() : limits.gigaflops(row.implementation().precision());
+        OptionalDouble peak = decode
+                ? limits.gigabytes()
+                : limits.gigaflops(row.implementation().precision());
         if (peak.isEmpty()) {
             return "–";
         }
@@ -133,7 +150,7 @@ public record Report(
     }
 
     private static void calls(StringBuilder text, List<RunResult> results) {
-        tableHead(text, List.of("call", "ns", "± (99.9 %)", "bytes allocated"));
+        tableHead(text, List.of("call", "median ns", "fastest ns", "bytes allocated"));
         for (RunResult result : results) {
             Result<?> time = result.getPrimaryResult();
             Result<?> bytes = result.getSecondaryResults().get(ALLOCATION);
@@ -141,14 +158,17 @@ public record Report(
                     text,
                     List.of(
                             time.getLabel(),
-                            format("%.1f", time.getScore()),
-                            format("%.1f", time.getScoreError()),
-                            bytes == null ? "–" : format("%.3f", bytes.getScore())));
+                            format("%.1f", time.getStatistics().getPercentile(MEDIAN)),
+                            format("%.1f", time.getStatistics().getMin()),
+                            bytes == null
+                                    ? "–"
+                                    : format("%.3f", bytes.getStatistics().getPercentile(MEDIAN))));
         }
     }
 
     private static String significant(double milliseconds) {
-        int digits = milliseconds >= 100 ? 0 : milliseconds >= 10 ? 1 : milliseconds >= 1 ? 2 : milliseconds >= 0.1 ? 3 : 4;
+        int digits =
+                milliseconds >= 100 ? 0 : milliseconds >= 10 ? 1 : milliseconds >= 1 ? 2 : milliseconds >= 0.1 ? 3 : 4;
         return format("%." + digits + "f", milliseconds);
     }
 
@@ -161,10 +181,12 @@ public record Report(
         text.append("| ").append(String.join(" | ", cells)).append(" |\n");
     }
 
+    @SuppressWarnings("AnnotateFormatMethod")
     private static void line(StringBuilder text, String format, Object... values) {
         text.append(format(format, values)).append('\n');
     }
 
+    @SuppressWarnings("AnnotateFormatMethod") // the annotation would be one more dependency
     private static String format(String format, Object... values) {
         return String.format(Locale.ROOT, format, values);
     }

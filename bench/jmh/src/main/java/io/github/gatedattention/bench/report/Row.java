@@ -17,8 +17,6 @@ import org.openjdk.jmh.results.RunResult;
  * @param error the relative L2 error against float64
  */
 record Row(Workload workload, Implementation implementation, double nanos, double error) {
-    private static final double MEDIAN = 50;
-
     /** Whether the result is of an implementation on a workload. */
     static boolean fits(RunResult result) {
         return result.getParams().getParamsKeys().contains("workload");
@@ -27,7 +25,7 @@ record Row(Workload workload, Implementation implementation, double nanos, doubl
     static Row of(RunResult result) {
         BenchmarkParams params = result.getParams();
         Result<?> primary = result.getPrimaryResult();
-        double median = primary.getStatistics().getPercentile(MEDIAN);
+        double median = primary.getStatistics().getPercentile(Report.MEDIAN);
         Result<?> error = result.getSecondaryResults().get(ErrorProfiler.METRIC);
         return new Row(
                 Workload.valueOf(params.getParam("workload")),

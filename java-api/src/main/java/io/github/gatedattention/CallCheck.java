@@ -1,6 +1,5 @@
 package io.github.gatedattention;
 
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** Checks that the tensors of one call fit the settings and each other; the shapes are those of {@link Operands}. */
@@ -19,10 +18,6 @@ final class CallCheck {
             @Nullable Tensor normWeight,
             @Nullable Tensor keyLengths,
             @Nullable Tensor lse) {
-        Objects.requireNonNull(q, "q is null");
-        Objects.requireNonNull(k, "k is null");
-        Objects.requireNonNull(v, "v is null");
-        Objects.requireNonNull(out, "out is null");
         DataType type = settings.dataType();
         int heads = settings.queryHeads();
         int valueDim = settings.valueHeadDim();
@@ -161,10 +156,19 @@ final class CallCheck {
 
     private static void disjoint(String name, Tensor output, String otherName, @Nullable Tensor other) {
         if (other != null && Overlap.exists(output, other)) {
+            // Memory of a closed arena may be another's by now: being closed is then what is wrong.
+            requireOpen(name, output);
+            requireOpen(otherName, other);
             boolean inPlace = name.equals("out") && (otherName.equals("q") || otherName.equals("gate"));
             throw new IllegalArgumentException(name + " (" + place(output) + ") overlaps " + otherName + " ("
                     + place(other) + "), but "
                     + (inPlace ? "may only be exactly the same view or lie apart" : "must lie apart from it"));
+        }
+    }
+
+    static void requireOpen(String name, Tensor tensor) {
+        if (!tensor.segment().scope().isAlive()) {
+            throw new IllegalStateException("the arena of " + name + " is closed, but a call needs it open");
         }
     }
 

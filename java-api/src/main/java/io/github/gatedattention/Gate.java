@@ -1,5 +1,6 @@
 package io.github.gatedattention;
 
+import java.util.Locale;
 import java.util.Objects;
 
 /**
@@ -190,9 +191,12 @@ public final class Gate {
 
     @Override
     public String toString() {
-        StringBuilder text = new StringBuilder(granularity.name().toLowerCase(java.util.Locale.ROOT));
+        StringBuilder text = new StringBuilder(lowerCase(granularity));
         if (isPresent()) {
-            text.append(' ').append(activation).append(' ').append(combination);
+            text.append(' ')
+                    .append(lowerCase(activation))
+                    .append(' ')
+                    .append(lowerCase(combination));
         }
         switch (step) {
             case NONE -> {}
@@ -200,6 +204,10 @@ public final class Gate {
             case SILU -> text.append(", after SiLU");
         }
         return roundBeforeGate ? text.append(", rounded before").toString() : text.toString();
+    }
+
+    private static String lowerCase(Enum<?> constant) {
+        return constant.name().toLowerCase(Locale.ROOT);
     }
 
     @Override

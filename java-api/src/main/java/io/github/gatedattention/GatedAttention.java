@@ -54,6 +54,10 @@ public final class GatedAttention implements AutoCloseable {
      * @throws GatedAttentionException when native code fails
      */
     public void forward(Tensor q, Tensor k, Tensor v, @Nullable Tensor gate, Tensor out) {
+        Objects.requireNonNull(q, "q is null");
+        Objects.requireNonNull(k, "k is null");
+        Objects.requireNonNull(v, "v is null");
+        Objects.requireNonNull(out, "out is null");
         engine.forward(q, k, v, gate, out, null, null, null);
     }
 
@@ -68,6 +72,7 @@ public final class GatedAttention implements AutoCloseable {
      * @throws GatedAttentionException when native code fails
      */
     public void forward(Operands operands) {
+        Objects.requireNonNull(operands, "operands is null");
         engine.forward(
                 operands.q(),
                 operands.k(),
@@ -89,7 +94,7 @@ public final class GatedAttention implements AutoCloseable {
      * @throws GatedAttentionException when native code refuses the call
      */
     public PreparedForward prepare(Operands operands) {
-        return engine.prepare(operands);
+        return engine.prepare(Objects.requireNonNull(operands, "operands is null"));
     }
 
     /**
@@ -102,6 +107,8 @@ public final class GatedAttention implements AutoCloseable {
      * @throws IllegalStateException when this instance is closed
      */
     public Plan explain(Tensor q, Tensor k) {
+        Objects.requireNonNull(q, "q is null");
+        Objects.requireNonNull(k, "k is null");
         return engine.explain(PlannedOperands.of(settings, q, k));
     }
 
@@ -115,7 +122,7 @@ public final class GatedAttention implements AutoCloseable {
      * @throws IllegalStateException when this instance is closed
      */
     public Plan explain(Operands operands) {
-        return engine.explain(operands);
+        return engine.explain(Objects.requireNonNull(operands, "operands is null"));
     }
 
     /**

@@ -84,9 +84,7 @@ final class JavaEngine implements Engine {
             throw new WrongThreadException(name + " belongs to a confined arena of another thread than "
                     + Thread.currentThread().getName() + "; allocate it from Arena.ofShared()");
         }
-        if (!tensor.segment().scope().isAlive()) {
-            throw new IllegalStateException("the arena of " + name + " is closed, but a call needs it open");
-        }
+        CallCheck.requireOpen(name, tensor);
     }
 
     /** Whether helpers may touch the tensors; those of a confined arena are for the calling thread alone. */

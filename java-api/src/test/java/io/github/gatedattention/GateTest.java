@@ -27,7 +27,7 @@ class GateTest {
         assertThat(gate.normEps()).isEqualTo(1e-6f);
         assertThat(gate.roundBeforeGate()).isTrue();
         assertThat(gate.withSilu().hasRmsNorm()).isFalse();
-        assertThat(gate).hasToString("headwise SILU ADD, after RMSNorm(1.0E-6), rounded before");
+        assertThat(gate).hasToString("headwise silu add, after RMSNorm(1.0E-6), rounded before");
     }
 
     @Test

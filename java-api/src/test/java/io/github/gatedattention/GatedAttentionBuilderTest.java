@@ -51,7 +51,7 @@ class GatedAttentionBuilderTest {
     void theDefaultIsThePapersGate() {
         try (GatedAttention attention = valid().build()) {
             assertThat(attention.toString())
-                    .contains("keyValueHeads=4", "valueHeadDim=64", "dataType=F32", "gate=elementwise SIGMOID MULTIPLY")
+                    .contains("keyValueHeads=4", "valueHeadDim=64", "dataType=F32", "gate=elementwise sigmoid multiply")
                     .contains("mask=none", "scale=0.125");
             assertThat(attention.threads()).isEqualTo(Runtime.getRuntime().availableProcessors());
             assertThat(attention.backend()).isSameAs(Backend.java());

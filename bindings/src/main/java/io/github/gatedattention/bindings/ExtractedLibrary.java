@@ -70,12 +70,13 @@ final class ExtractedLibrary implements AutoCloseable {
                     "A file or symbolic link " + file
                             + " stands where the native library is to be written; remove it after finding out who planted it.");
         }
-        String written = Sha256.of(Files.readAllBytes(file));
-        if (!written.equals(image.sha256())) {
+        int difference = image.mismatch(Files.readAllBytes(file));
+        if (difference >= 0) {
             throw new RefusedException(
                     Refusal.WRITE_FAILED,
-                    "The file " + file + " has the SHA-256 " + written + " after writing instead of " + image.sha256()
-                            + "; the disk is not to be trusted, name another one by -D"
+                    "The file " + file + " differs from the library of " + image.bytes().length
+                            + " bytes right after writing, from byte " + difference
+                            + " on; the disk is not to be trusted, name another one by -D"
                             + NativeLibrary.DIRECTORY_PROPERTY + "=DIRECTORY.");
         }
     }

@@ -23,14 +23,20 @@ public final class LibraryFacts {
     /**
      * Says why this machine cannot run an instruction set.
      *
-     * @param isa the instruction set's code in the ABI
+     * @param name the instruction set's name in the library, for example {@code avx512_bf16}
      * @return one sentence, or null when it can
+     * @throws IllegalArgumentException when the library knows no such name
      * @throws IllegalStateException when no library is loaded
      */
-    public static @Nullable String instructionSetUnavailable(int isa) {
+    public static @Nullable String instructionSetUnavailable(String name) {
         requireLoaded();
-        MemorySegment reason = gated_attention_h.ga_isa_unavailable(isa);
-        return reason.address() == 0 ? null : reason.getString(0);
+        for (int isa = 0; isa < gated_attention_h.GA_ISA_COUNT(); isa++) {
+            if (gated_attention_h.ga_isa_name(isa).getString(0).equals(name)) {
+                MemorySegment reason = gated_attention_h.ga_isa_unavailable(isa);
+                return reason.address() == 0 ? null : reason.getString(0);
+            }
+        }
+        throw new IllegalArgumentException("The library knows no instruction set \"" + name + "\"");
     }
 
     private static void requireLoaded() {

@@ -1,5 +1,7 @@
 package io.github.gatedattention.bindings;
 
+import java.util.Arrays;
+
 /** All bytes of a library, and where they came from. */
 final class LibraryImage {
 
@@ -21,6 +23,11 @@ final class LibraryImage {
     /** The bytes themselves, not a copy. */
     byte[] bytes() {
         return bytes;
+    }
+
+    /** The first byte where a copy differs, or -1 when it is the same. */
+    int mismatch(byte[] copy) {
+        return Arrays.mismatch(bytes, copy);
     }
 
     /** Their SHA-256 in lower-case hexadecimal. */

@@ -17,6 +17,7 @@ class ElfFileTest {
     private static final int SHARED_OBJECT_TYPE = 16;
     private static final int MACHINE = 18;
     private static final int PROGRAM_HEADERS = 32;
+    private static final int CHECKED_BYTES = 64 + 8 * 56; // the header and the program headers
 
     private static byte[] real;
 
@@ -115,19 +116,20 @@ class ElfFileTest {
     void survivesAnyHeader() {
         long seed = 72;
         SplittableRandom random = new SplittableRandom(seed);
-        for (int i = 0; i < 20_000; i++) {
-            byte[] file = real.clone();
-            for (int flips = random.nextInt(1, 4); flips > 0; flips--) {
-                file[random.nextInt(64 + 56 * 8)] ^= (byte) (1 << random.nextInt(8));
+        byte[] file = real.clone();
+        for (int i = 0; i < 10_000; i++) {
+            int flips = random.nextInt(1, 4);
+            for (int flip = 0; flip < flips; flip++) {
+                file[random.nextInt(CHECKED_BYTES)] ^= (byte) (1 << random.nextInt(8));
             }
             try {
                 ElfFile.check("It", file, Libraries.machine());
             } catch (RefusedException refused) {
-                assertThat(refused.sentence())
-                        .as("seed %d, case %d", seed, i)
-                        .startsWith("It ")
-                        .endsWith(".");
+                if (!refused.sentence().matches("It .*\\.")) {
+                    throw new AssertionError("seed " + seed + ", case " + i + ": " + refused.sentence());
+                }
             }
+            System.arraycopy(real, 0, file, 0, CHECKED_BYTES);
         }
     }
 

@@ -1,0 +1,123 @@
+package io.github.gatedattention.cli.replay;
+
+import io.github.gatedattention.DataType;
+import io.github.gatedattention.Gate;
+import io.github.gatedattention.GatedAttention;
+import io.github.gatedattention.GatedAttentionException;
+import io.github.gatedattention.Operands;
+import io.github.gatedattention.Status;
+import io.github.gatedattention.Tensor;
+import io.github.gatedattention.cli.InputException;
+import io.github.gatedattention.cli.Text;
+import io.github.gatedattention.safetensors.SafetensorsException;
+import io.github.gatedattention.safetensors.SafetensorsFile;
+import io.github.gatedattention.safetensors.SafetensorsTensor;
+import java.lang.foreign.Arena;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Supplier;
+
+/** One case: a file whose tensors and settings were checked, ready to compute. */
+final class ReplayCase {
+    private final Path file;
+    private final CaseShape shape;
+    private final Gate gate;
+    private final CaseSettings settings;
+    private final Operands operands;
+
+    private ReplayCase(Path file, CaseShape shape, Gate gate, CaseSettings settings, Operands operands) {
+        this.file = file;
+        this.shape = shape;
+        this.gate = gate;
+        this.settings = settings;
+        this.operands = operands;
+    }
+
+    /**
+     * Reads and checks a case.
+     *
+     * @param arena owner of the tensors; shared, because worker threads compute
+     * @throws InputException when the file or its content is wrong, naming the file
+     */
+    static ReplayCase read(Path file, Arena arena) {
+        SafetensorsFile content;
+        try {
+            content = SafetensorsFile.read(file, arena);
+        } catch (SafetensorsException e) {
+            throw new InputException(String.valueOf(e.getMessage()), e);
+        }
+        return naming(file, () -> of(file, content, arena));
+    }
+
+    private static ReplayCase of(Path file, SafetensorsFile content, Arena arena) {
+        Map<String, SafetensorsTensor> tensors = content.tensors();
+        CaseShape shape = CaseShape.of(tensors);
+        CaseSettings settings = CaseSettings.parse(content.metadata());
+        Optional<Tensor> scores = view(tensors, "gate");
+        Optional<Tensor> weight = view(tensors, "norm_weight");
+        if (weight.isPresent() && settings.pre() != CaseSettings.Pre.RMS_NORM) {
+            throw new InputException("tensor norm_weight is given, but metadata pre is not rms_norm");
+        }
+        Tensor out = Tensor.allocate(
+                arena, shape.type(), shape.batch(), shape.queries(), shape.queryHeads(), shape.valueHeadDim());
+        Tensor lse = Tensor.allocate(arena, DataType.F32, shape.batch(), shape.queryHeads(), shape.queries());
+        Operands operands = Operands.of(
+                        view(tensors, "q").orElseThrow(),
+                        view(tensors, "k").orElseThrow(),
+                        view(tensors, "v").orElseThrow(),
+                        scores.orElse(null),
+                        out)
+                .withNormWeight(weight.orElse(null))
+                .withLse(lse);
+        Gate gate = settings.gate(scores.map(tensor -> tensor.dim(3)).orElse(0L));
+        return new ReplayCase(file, shape, gate, settings, operands);
+    }
+
+    private static Optional<Tensor> view(Map<String, SafetensorsTensor> tensors, String name) {
+        return Optional.ofNullable(tensors.get(name))
+                .map(tensor -> Tensor.of(tensor.data(), CaseShape.type(tensor), tensor.shape()));
+    }
+
+    /** An attention with this case's settings. */
+    GatedAttention attention(ReplayOptions options) {
+        return naming(file, () -> {
+            GatedAttention.Builder builder = GatedAttention.builder()
+                    .queryHeads(shape.queryHeads())
+                    .keyValueHeads(shape.keyValueHeads())
+                    .headDim(shape.headDim())
+                    .valueHeadDim(shape.valueHeadDim())
+                    .dataType(shape.type())
+                    .gate(gate)
+                    .mask(settings.mask())
+                    .backend(options.backend())
+                    .threads(options.threads());
+            settings.scale().ifPresent(builder::scale);
+            options.maxInstructionSet().ifPresent(builder::maxInstructionSet);
+            return builder.build();
+        });
+    }
+
+    /** The tensors of the call. */
+    Operands operands() {
+        return operands;
+    }
+
+    /** The result's type and extents. */
+    CaseShape shape() {
+        return shape;
+    }
+
+    /** Puts the file's name before the message of whatever {@code step} refuses. */
+    static <T> T naming(Path file, Supplier<T> step) {
+        try {
+            return step.get();
+        } catch (GatedAttentionException e) {
+            throw e.status() == Status.INTERNAL ? e : new InputException(Text.line(file + ": " + e.getMessage()), e);
+        } catch (InputException | IllegalArgumentException e) {
+            throw new InputException(Text.line(file + ": " + e.getMessage()), e);
+        } catch (OutOfMemoryError e) {
+            throw new InputException(Text.line(file + ": its result does not fit the memory of this machine"), e);
+        }
+    }
+}

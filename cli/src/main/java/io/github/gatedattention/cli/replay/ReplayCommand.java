@@ -1,0 +1,178 @@
+package io.github.gatedattention.cli.replay;
+
+import io.github.gatedattention.GatedAttention;
+import io.github.gatedattention.InstructionSet;
+import io.github.gatedattention.Plan;
+import io.github.gatedattention.cli.Backends;
+import io.github.gatedattention.cli.InputException;
+import io.github.gatedattention.cli.Names;
+import io.github.gatedattention.cli.Paths;
+import io.github.gatedattention.cli.Text;
+import io.github.gatedattention.cli.Version;
+import io.github.gatedattention.safetensors.SafetensorsException;
+import io.github.gatedattention.safetensors.SafetensorsFile;
+import io.github.gatedattention.safetensors.SafetensorsTensor;
+import io.github.gatedattention.safetensors.SafetensorsType;
+import java.io.PrintWriter;
+import java.lang.foreign.Arena;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/**
+ * Runs the operator on tensors from files. Every case is read and checked before the first one is computed: when one is wrong, nothing
+ * is written at all.
+ */
+@Command(
+        name = "replay",
+        mixinStandardHelpOptions = true,
+        versionProvider = Version.class,
+        description = {
+            "Runs the operator on tensors from safetensors files and writes DIR/<case name>.safetensors for each.",
+            "",
+            "A case holds q [B,Sq,Hq,D], k [B,Sk,Hkv,D], v [B,Sk,Hkv,Dv], optionally gate [B,Sq,Hq,Dv] and norm_weight [Hq,Dv],"
+                    + " whose axes may be 1; all F32, BF16 or F16. Its metadata may hold causal, window_left, window_right, scale,"
+                    + " activation, combination, pre, norm_eps and round_before_gate.",
+            "",
+            "All cases are checked before the first result is written.",
+            ""
+        },
+        exitCodeListHeading = "%nExit codes:%n",
+        exitCodeList = {
+            "0:every result was written",
+            "1:a defect",
+            "2:wrong usage or a wrong case; one sentence says why"
+        })
+public final class ReplayCommand implements Callable<Integer> {
+    private static final int MAX_THREADS = 1024;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Option(
+            names = "--backend",
+            paramLabel = "NAME",
+            description = "Where to compute: cpu or java. Default: cpu where it is available.")
+    private @Nullable String backend;
+
+    @Option(
+            names = "--threads",
+            paramLabel = "N",
+            description = "Threads per call, 1 to 1024. Default: all processors of this JVM.")
+    private @Nullable Integer threads;
+
+    @Option(
+            names = "--max-isa",
+            paramLabel = "NAME",
+            description =
+                    "The best instruction set allowed: scalar, neon, avx2, avx512 or avx512_bf16. Default: no limit.")
+    private @Nullable String maxIsa;
+
+    @Option(
+            names = "--out",
+            paramLabel = "DIR",
+            required = true,
+            description = "Directory for the results, made when missing.")
+    private String out;
+
+    @Parameters(paramLabel = "CASE", arity = "1..*", description = "Safetensors files.")
+    private List<String> cases;
+
+    @Override
+    public Integer call() {
+        ReplayOptions options = options();
+        Path directory = Paths.parse("--out", out);
+        Map<Path, Path> targets = ReplayTargets.of(directory, cases);
+        targets.keySet().forEach(file -> check(file, options));
+        ReplayTargets.create(directory);
+        targets.forEach((file, target) -> run(file, target, options));
+        return 0;
+    }
+
+    private ReplayOptions options() {
+        int number =
+                threads == null ? Math.min(MAX_THREADS, Runtime.getRuntime().availableProcessors()) : threads;
+        if (number < 1 || number > MAX_THREADS) {
+            throw new InputException("--threads is " + number + ", it must be 1 to " + MAX_THREADS);
+        }
+        Optional<InstructionSet> cap =
+                Optional.ofNullable(maxIsa).map(name -> Names.parse(InstructionSet.class, "--max-isa", name));
+        return new ReplayOptions(Backends.named(backend), number, cap);
+    }
+
+    /** Reads and plans a case without computing it. */
+    private static void check(Path file, ReplayOptions options) {
+        try (Arena arena = Arena.ofShared()) {
+            ReplayCase replay = ReplayCase.read(file, arena);
+            try (GatedAttention attention = replay.attention(options)) {
+                ReplayCase.naming(file, () -> attention.explain(replay.operands()));
+            }
+        }
+    }
+
+    private void run(Path file, Path target, ReplayOptions options) {
+        try (Arena arena = Arena.ofShared()) {
+            ReplayCase replay = ReplayCase.read(file, arena);
+            try (GatedAttention attention = replay.attention(options)) {
+                Plan plan = attention.explain(replay.operands());
+                long start = System.nanoTime();
+                ReplayCase.naming(file, () -> {
+                    attention.forward(replay.operands());
+                    return plan;
+                });
+                double milliseconds = (System.nanoTime() - start) / 1e6;
+                write(target, replay, plan);
+                report(file, plan, milliseconds, target);
+            }
+        }
+    }
+
+    private void report(Path file, Plan plan, double milliseconds, Path target) {
+        PrintWriter console = spec.commandLine().getOut();
+        console.println(Text.line(String.format(
+                Locale.ROOT,
+                "%s: %s, %s, %d threads, %.3f ms -> %s",
+                file,
+                plan.kernel(),
+                Names.of(plan.instructionSet()),
+                plan.threads(),
+                milliseconds,
+                target)));
+        console.flush();
+    }
+
+    private static void write(Path target, ReplayCase replay, Plan plan) {
+        CaseShape shape = replay.shape();
+        var result = new SafetensorsTensor(
+                "out",
+                shape.resultType(),
+                new long[] {shape.batch(), shape.queries(), shape.queryHeads(), shape.valueHeadDim()},
+                replay.operands().out().segment());
+        var lse = new SafetensorsTensor(
+                "lse",
+                SafetensorsType.F32,
+                new long[] {shape.batch(), shape.queryHeads(), shape.queries()},
+                Objects.requireNonNull(replay.operands().lse()).segment());
+        Map<String, String> metadata = Map.of(
+                "backend", plan.backend(),
+                "kernel", plan.kernel(),
+                "instruction_set", Names.of(plan.instructionSet()),
+                "threads", Integer.toString(plan.threads()),
+                "version", Version.current());
+        try {
+            SafetensorsFile.write(target, Map.of("out", result, "lse", lse), metadata);
+        } catch (SafetensorsException e) {
+            throw new InputException(String.valueOf(e.getMessage()), e);
+        }
+    }
+}

@@ -1,17 +1,20 @@
 package io.github.gatedattention.bench;
 
 import io.github.gatedattention.bench.peers.Implementation;
+import java.util.concurrent.TimeUnit;
+import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Param;
 
 /** This library alone, one step over a short cache, where latency is what matters. */
+@OutputTimeUnit(TimeUnit.MICROSECONDS)
 public class DecodeLatencyBenchmark extends AttentionBenchmark {
     /** The shape. */
     @Param({"DECODE_512"})
     public Workload workload = Workload.DECODE_512;
 
-    /** Who computes. */
-    @Param({"GATED_ATTENTION_BF16", "GATED_ATTENTION_F32"})
-    public Implementation implementation = Implementation.GATED_ATTENTION_F32;
+    /** The type of the operands. */
+    @Param
+    public Precision type = Precision.F32;
 
     @Override
     Workload workload() {
@@ -20,6 +23,6 @@ public class DecodeLatencyBenchmark extends AttentionBenchmark {
 
     @Override
     Implementation implementation() {
-        return implementation;
+        return Implementation.library(type);
     }
 }

@@ -9,9 +9,9 @@ public class LimitBenchmark extends AttentionBenchmark {
     @Param({"S4096", "S1024_D64", "DECODE_32768"})
     public Workload workload = Workload.S4096;
 
-    /** Who computes. */
-    @Param({"GATED_ATTENTION_BF16", "GATED_ATTENTION_F32"})
-    public Implementation implementation = Implementation.GATED_ATTENTION_F32;
+    /** The type of the operands. */
+    @Param
+    public Precision type = Precision.F32;
 
     @Override
     Workload workload() {
@@ -20,6 +20,6 @@ public class LimitBenchmark extends AttentionBenchmark {
 
     @Override
     Implementation implementation() {
-        return implementation;
+        return Implementation.library(type);
     }
 }

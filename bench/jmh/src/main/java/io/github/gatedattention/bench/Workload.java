@@ -43,6 +43,11 @@ public enum Workload {
         return shape.queryLength() == 1;
     }
 
+    /** {@return whether it is a decode over more keys and values than any cache holds: memory is its limit} */
+    public boolean isMemoryBound() {
+        return this == DECODE_32768;
+    }
+
     /**
      * {@return bytes of q, k, v and gate, read once, and of the output}
      *

@@ -70,6 +70,15 @@ public enum Implementation {
         return this == GATED_ATTENTION_BF16 || this == GATED_ATTENTION_F32;
     }
 
+    /**
+     * {@return this library}
+     *
+     * @param type the type of its operands
+     */
+    public static Implementation library(Precision type) {
+        return type == Precision.BF16 ? GATED_ATTENTION_BF16 : GATED_ATTENTION_F32;
+    }
+
     /** {@return how it was set up to be fast, in words} */
     public String tuning() {
         return tuning;

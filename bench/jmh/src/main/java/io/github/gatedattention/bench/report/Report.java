@@ -29,6 +29,7 @@ public record Report(
         boolean fullLength,
         Limits limits,
         Map<Implementation, String> absent) {
+    private static final String NONE = "–";
     static final double MEDIAN = 50;
     private static final String ALLOCATION = "gc.alloc.rate.norm";
 
@@ -97,12 +98,11 @@ public record Report(
                         .findFirst()
                         .orElseGet(() -> missing(implementation, workload, rows)));
             }
-            cells.add(
-                    own.isEmpty()
-                            ? "–"
-                            : format(
-                                    "%.1e",
-                                    own.stream().mapToDouble(Row::error).max().orElse(Double.NaN)));
+            if (cells.stream().skip(1).allMatch(NONE::equals)) {
+                continue; // this library's own workloads say nothing about it
+            }
+            double error = own.stream().mapToDouble(Row::error).max().orElse(Double.NaN);
+            cells.add(own.isEmpty() ? NONE : format("%.1e", error));
             tableRow(text, cells);
         }
     }
@@ -114,7 +114,7 @@ public record Report(
         }
         boolean compared = rows.stream()
                 .anyMatch(r -> r.workload() == workload && !r.implementation().isLibrary());
-        return compared ? "failed" : "–";
+        return compared ? "failed" : NONE;
     }
 
     private void details(StringBuilder text, List<Row> rows) {
@@ -136,17 +136,18 @@ public record Report(
                                 format("%.1e", row.error()))));
     }
 
-    /** Of the arithmetic peak of the row's type, or for decode of what memory delivers. */
+    /** Of the arithmetic peak of the row's type, or of what memory delivers. A decode out of a cache has neither limit. */
     private String share(Row row) {
-        boolean decode = row.workload().isDecode();
-        OptionalDouble peak = decode
-                ? limits.gigabytes()
-                : limits.gigaflops(row.implementation().precision());
-        if (peak.isEmpty()) {
-            return "–";
+        if (row.workload().isMemoryBound()) {
+            return percent(row.gigabytes(), limits.gigabytes());
         }
-        double rate = decode ? row.gigabytes() : row.gigaflops();
-        return format("%.0f %%%s", 100 * rate / peak.getAsDouble(), decode ? " of DRAM" : "");
+        return row.workload().isDecode()
+                ? NONE
+                : percent(row.gigaflops(), limits.gigaflops(row.implementation().precision()));
+    }
+
+    private static String percent(double rate, OptionalDouble peak) {
+        return peak.isEmpty() ? NONE : format("%.0f %%", 100 * rate / peak.getAsDouble());
     }
 
     private static void calls(StringBuilder text, List<RunResult> results) {
@@ -161,7 +162,7 @@ public record Report(
                             format("%.1f", time.getStatistics().getPercentile(MEDIAN)),
                             format("%.1f", time.getStatistics().getMin()),
                             bytes == null
-                                    ? "–"
+                                    ? NONE
                                     : format("%.3f", bytes.getStatistics().getPercentile(MEDIAN))));
         }
     }

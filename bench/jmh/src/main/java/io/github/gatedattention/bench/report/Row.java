@@ -1,6 +1,7 @@
 package io.github.gatedattention.bench.report;
 
 import io.github.gatedattention.bench.ErrorProfiler;
+import io.github.gatedattention.bench.Precision;
 import io.github.gatedattention.bench.Workload;
 import io.github.gatedattention.bench.peers.Implementation;
 import java.util.concurrent.TimeUnit;
@@ -29,9 +30,16 @@ record Row(Workload workload, Implementation implementation, double nanos, doubl
         Result<?> error = result.getSecondaryResults().get(ErrorProfiler.METRIC);
         return new Row(
                 Workload.valueOf(params.getParam("workload")),
-                Implementation.valueOf(params.getParam("implementation")),
+                implementation(params),
                 median * TimeUnit.NANOSECONDS.convert(1, params.getTimeUnit()),
                 error == null ? Double.NaN : error.getScore());
+    }
+
+    /** Benchmarks of this library alone name only the type. */
+    private static Implementation implementation(BenchmarkParams params) {
+        return params.getParamsKeys().contains("type")
+                ? Implementation.library(Precision.valueOf(params.getParam("type")))
+                : Implementation.valueOf(params.getParam("implementation"));
     }
 
     double gigaflops() {

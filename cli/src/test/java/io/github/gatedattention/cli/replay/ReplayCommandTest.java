@@ -1,0 +1,229 @@
+package io.github.gatedattention.cli.replay;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import io.github.gatedattention.Backend;
+import io.github.gatedattention.DataType;
+import io.github.gatedattention.Tensor;
+import io.github.gatedattention.cli.Backends;
+import io.github.gatedattention.cli.Outcome;
+import io.github.gatedattention.safetensors.SafetensorsFile;
+import io.github.gatedattention.safetensors.SafetensorsTensor;
+import io.github.gatedattention.safetensors.SafetensorsType;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+class ReplayCommandTest {
+    @TempDir
+    Path directory;
+
+    private Path results() {
+        return directory.resolve("results");
+    }
+
+    private SafetensorsFile result(String name, Arena arena) throws IOException {
+        return SafetensorsFile.read(results().resolve(name + ".safetensors"), arena);
+    }
+
+    private float[] floats(Path file, String name, Arena arena) throws IOException {
+        SafetensorsTensor tensor = SafetensorsFile.read(file, arena).tensors().get(name);
+        return Tensor.of(tensor.data(), DataType.valueOf(tensor.dtype().name()), tensor.shape())
+                .toFloatArray();
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"F32", "BF16", "F16"})
+    void resultHasTypeShapeAndMetadata(DataType type) throws IOException {
+        Path file = new CaseFile(type).metadata("causal", "true").write(directory.resolve("one.safetensors"));
+        String console = Outcome.of("replay", "--threads", 2, "--out", results(), file)
+                .succeeded()
+                .out();
+        assertThat(console)
+                .startsWith(file + ": ")
+                .contains("2 threads", " ms -> ")
+                .hasLineCount(1);
+        try (Arena arena = Arena.ofConfined()) {
+            SafetensorsFile result = result("one", arena);
+            assertThat(result.tensors()).containsOnlyKeys("out", "lse");
+            assertThat(result.tensors().get("out").dtype().name()).isEqualTo(type.name());
+            assertThat(result.tensors().get("out").shape()).containsExactly(2, 3, 4, 8);
+            assertThat(result.tensors().get("lse").dtype()).isEqualTo(SafetensorsType.F32);
+            assertThat(result.tensors().get("lse").shape()).containsExactly(2, 4, 3);
+            assertThat(result.metadata())
+                    .containsOnlyKeys("backend", "kernel", "instruction_set", "threads", "version")
+                    .containsEntry("backend", Backends.best().name())
+                    .containsEntry("threads", "2");
+        }
+    }
+
+    /** The values, against the formula in float64: causal from the bottom right, head 3 reads key/value head 1. */
+    @Test
+    void valuesAreThoseOfTheFormula() throws IOException {
+        Path file = new CaseFile(DataType.F32)
+                .metadata("causal", "true", "scale", "0.5", "activation", "two_sigmoid")
+                .write(directory.resolve("one.safetensors"));
+        for (Backend backend :
+                Backends.all().stream().filter(Backend::isAvailable).toList()) {
+            Outcome.of("replay", "--backend", backend.name(), "--out", results(), file)
+                    .succeeded();
+            try (Arena arena = Arena.ofConfined()) {
+                assertThat(result("one", arena).metadata()).containsEntry("backend", backend.name());
+                float[] q = floats(file, "q", arena);
+                float[] k = floats(file, "k", arena);
+                float[] v = floats(file, "v", arena);
+                float[] gate = floats(file, "gate", arena);
+                Path target = results().resolve("one.safetensors");
+                float[] out = floats(target, "out", arena);
+                float[] lse = floats(target, "lse", arena);
+                int b = 1;
+                int i = 1;
+                int head = 3;
+                double sum = 0;
+                double[] y = new double[8];
+                for (int j = 0; j <= i + 5 - 3; j++) {
+                    double score = 0;
+                    for (int e = 0; e < 16; e++) {
+                        score += q[((b * 3 + i) * 4 + head) * 16 + e] * (double) k[((b * 5 + j) * 2 + 1) * 16 + e];
+                    }
+                    double weight = Math.exp(score * 0.5);
+                    sum += weight;
+                    for (int e = 0; e < 8; e++) {
+                        y[e] += weight * v[((b * 5 + j) * 2 + 1) * 8 + e];
+                    }
+                }
+                assertThat((double) lse[(b * 4 + head) * 3 + i]).isCloseTo(Math.log(sum), within(1e-5));
+                for (int e = 0; e < 8; e++) {
+                    int at = ((b * 3 + i) * 4 + head) * 8 + e;
+                    double expected = y[e] / sum * 2 / (1 + Math.exp(-gate[at]));
+                    assertThat((double) out[at]).isCloseTo(expected, within(1e-5));
+                }
+            }
+        }
+    }
+
+    /** A gate or weight with axes of 1 gives the same bits as the same values repeated. */
+    @Test
+    void axesOfOneAreShared() throws IOException {
+        String[] settings = {"pre", "rms_norm", "norm_eps", "1e-5", "combination", "add", "activation", "silu"};
+        Path shared = new CaseFile(DataType.F32)
+                .with("gate", DataType.BF16, 1, 3, 1, 8)
+                .with("norm_weight", DataType.F32, 1, 8)
+                .metadata(settings)
+                .write(directory.resolve("shared.safetensors"));
+        Path repeated = directory.resolve("repeated.safetensors");
+        try (Arena arena = Arena.ofConfined()) {
+            SafetensorsFile file = SafetensorsFile.read(shared, arena);
+            byte[] gate = file.tensors().get("gate").data().toArray(ValueLayout.JAVA_BYTE);
+            byte[] weight = file.tensors().get("norm_weight").data().toArray(ValueLayout.JAVA_BYTE);
+            byte[] gates = new byte[2 * 3 * 4 * 16];
+            byte[] weights = new byte[4 * 32];
+            for (int at = 0; at < 2 * 3 * 4; at++) {
+                System.arraycopy(gate, at / 4 % 3 * 16, gates, at * 16, 16);
+            }
+            for (int head = 0; head < 4; head++) {
+                System.arraycopy(weight, 0, weights, head * 32, 32);
+            }
+            new CaseFile(DataType.F32)
+                    .with("gate", SafetensorsType.BF16, gates, 2, 3, 4, 8)
+                    .with("norm_weight", SafetensorsType.F32, weights, 4, 8)
+                    .metadata(settings)
+                    .write(repeated);
+            Outcome.of("replay", "--out", results(), shared, repeated).succeeded();
+            assertThat(results().resolve("shared.safetensors"))
+                    .hasSameBinaryContentAs(results().resolve("repeated.safetensors"));
+        }
+    }
+
+    @Test
+    void optionalTensorsAndHeadwiseGates() throws IOException {
+        Path none = new CaseFile(DataType.F32)
+                .without("gate")
+                .metadata("pre", "silu")
+                .write(directory.resolve("none.safetensors"));
+        Path headwise = new CaseFile(DataType.F16)
+                .with("gate", DataType.F32, 2, 3, 4, 1)
+                .write(directory.resolve("headwise.safetensors"));
+        Path window = new CaseFile(DataType.BF16)
+                .metadata("window_left", "1", "window_right", "0", "round_before_gate", "true")
+                .write(directory.resolve("window"));
+        assertThat(Outcome.of("replay", "--out", results(), none, headwise, window)
+                        .succeeded()
+                        .out())
+                .hasLineCount(3);
+        assertThat(filesIn(results()))
+                .containsExactlyInAnyOrder("none.safetensors", "headwise.safetensors", "window.safetensors");
+    }
+
+    @Test
+    void emptyExtents() throws IOException {
+        Path noKeys = new CaseFile(DataType.F32)
+                .with("k", DataType.F32, 2, 0, 2, 16)
+                .with("v", DataType.F32, 2, 0, 2, 8)
+                .write(directory.resolve("noKeys.safetensors"));
+        Path noQueries = new CaseFile(DataType.F32)
+                .with("q", DataType.F32, 2, 0, 4, 16)
+                .with("gate", DataType.F32, 2, 1, 4, 8)
+                .write(directory.resolve("noQueries.safetensors"));
+        Outcome.of("replay", "--out", results(), noKeys, noQueries).succeeded();
+        try (Arena arena = Arena.ofConfined()) {
+            assertThat(floats(results().resolve("noKeys.safetensors"), "lse", arena))
+                    .containsOnly(Float.NEGATIVE_INFINITY);
+            assertThat(floats(results().resolve("noKeys.safetensors"), "out", arena))
+                    .containsOnly(0f);
+            assertThat(result("noQueries", arena).tensors().get("out").shape()).containsExactly(2, 0, 4, 8);
+        }
+    }
+
+    /** The bits do not depend on the number of threads. */
+    @Test
+    void threadsDoNotChangeTheResult() throws IOException {
+        Path file = new CaseFile(DataType.BF16).write(directory.resolve("one.safetensors"));
+        byte[] first = null;
+        for (int threads : new int[] {1, 2, 5}) {
+            Outcome.of("replay", "--threads", threads, "--out", results(), file).succeeded();
+            try (Arena arena = Arena.ofConfined()) {
+                byte[] out = result("one", arena).tensors().get("out").data().toArray(ValueLayout.JAVA_BYTE);
+                first = first == null ? out : first;
+                assertThat(out).isEqualTo(first);
+            }
+        }
+    }
+
+    @Test
+    void instructionSetIsCapped() throws IOException {
+        Path file = new CaseFile(DataType.F32).write(directory.resolve("one.safetensors"));
+        Outcome.of("replay", "--max-isa", "scalar", "--out", results(), file).succeeded();
+        try (Arena arena = Arena.ofConfined()) {
+            assertThat(result("one", arena).metadata()).containsEntry("instruction_set", "scalar");
+        }
+    }
+
+    /** As users run it: exit codes, and standard output and error kept apart. */
+    @Test
+    void inAJvmOfItsOwn() throws Exception {
+        Path good = new CaseFile(DataType.F32).write(directory.resolve("good.safetensors"));
+        Path bad = new CaseFile(DataType.F32).metadata("causal", "yes").write(directory.resolve("bad.safetensors"));
+        Outcome right =
+                Outcome.ofProcess(directory, "replay", "--out", results(), good).succeeded();
+        assertThat(right.out()).contains(results().resolve("good.safetensors").toString());
+        Files.delete(results().resolve("good.safetensors"));
+        Outcome.ofProcess(directory, "replay", "--out", results(), good, bad)
+                .refused(bad + ": metadata causal is \"yes\", allowed are false, true");
+        assertThat(filesIn(results())).isEmpty();
+    }
+
+    private static Stream<String> filesIn(Path directory) throws IOException {
+        try (Stream<Path> files = Files.list(directory)) {
+            return files.map(file -> file.getFileName().toString()).toList().stream();
+        }
+    }
+}

@@ -1,0 +1,173 @@
+package io.github.gatedattention.cli.replay;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.gatedattention.DataType;
+import io.github.gatedattention.cli.Outcome;
+import io.github.gatedattention.safetensors.SafetensorsType;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Wrong cases and wrong options: one sentence, exit code 2, and nothing written. */
+class ReplayRefusalTest {
+    @TempDir
+    Path directory;
+
+    private static CaseFile valid() {
+        return new CaseFile(DataType.F32);
+    }
+
+    static Stream<Arguments> wrongCases() {
+        return Stream.of(
+                Arguments.of(
+                        valid().metadata("casual", "true"),
+                        "unknown metadata key \"casual\", allowed are causal, window_left, window_right, scale, activation,"
+                                + " combination, pre, norm_eps, round_before_gate"),
+                Arguments.of(
+                        valid().metadata("causal", "True"), "metadata causal is \"True\", allowed are false, true"),
+                Arguments.of(
+                        valid().metadata("activation", "gelu"),
+                        "metadata activation is \"gelu\", allowed are sigmoid, silu, identity, ns_sigmoid, two_sigmoid, softplus,"
+                                + " tanh"),
+                Arguments.of(
+                        valid().metadata("combination", "mul"),
+                        "metadata combination is \"mul\", allowed are multiply, add"),
+                Arguments.of(
+                        valid().metadata("pre", "layer_norm"),
+                        "metadata pre is \"layer_norm\", allowed are none, rms_norm, silu"),
+                Arguments.of(
+                        valid().metadata("round_before_gate", "1"),
+                        "metadata round_before_gate is \"1\", allowed are false, true"),
+                Arguments.of(
+                        valid().metadata("window_left", "-2"),
+                        "metadata window_left is \"-2\", an integer of keys from 0 to 2^63-1 is expected, or -1 for no limit"),
+                Arguments.of(
+                        valid().metadata("window_right", "9223372036854775808"),
+                        "metadata window_right is \"9223372036854775808\", an integer of keys from 0 to 2^63-1 is expected, or -1 for"
+                                + " no limit"),
+                Arguments.of(
+                        valid().metadata("scale", "NaN"),
+                        "metadata scale is \"NaN\", a finite decimal number is expected"),
+                Arguments.of(
+                        valid().metadata("scale", "1e999"),
+                        "metadata scale is \"1e999\", a finite decimal number is expected"),
+                Arguments.of(
+                        valid().metadata("scale", "0x1p3"),
+                        "metadata scale is \"0x1p3\", a finite decimal number is expected"),
+                Arguments.of(
+                        valid().metadata("scale", ""), "metadata scale is \"\", a finite decimal number is expected"),
+                Arguments.of(
+                        valid().metadata("norm_eps", "-1"),
+                        "metadata norm_eps is -1.0, a number of at least 0 is expected"),
+                Arguments.of(
+                        valid().with("mask", DataType.F32, 1),
+                        "unknown tensor \"mask\", allowed are q, k, v, gate, norm_weight"),
+                Arguments.of(valid().without("k"), "tensor \"k\" is missing; q, k and v are required"),
+                Arguments.of(
+                        valid().with("q", DataType.F32, 2, 3, 64),
+                        "q is [2, 3, 64], which has 3 axes, it must have 4: [B, Sq, Hq, D]"),
+                Arguments.of(
+                        valid().with("q", SafetensorsType.F64, new byte[2 * 3 * 4 * 16 * 8], 2, 3, 4, 16),
+                        "q is F64, it must be F32, BF16 or F16"),
+                Arguments.of(
+                        valid().with("k", DataType.BF16, 2, 5, 2, 16), "k is BF16, it must be of the type of q, F32"),
+                Arguments.of(
+                        valid().with("k", DataType.F32, 2, 5, 2, 24),
+                        "k is [2, 5, 2, 24], it must be [2, 5, 2, 16] to fit the shape of q"),
+                Arguments.of(
+                        valid().with("v", DataType.F32, 2, 6, 2, 8),
+                        "v is [2, 6, 2, 8], it must be [2, 5, 2, 8] to fit the shapes of q and k"),
+                Arguments.of(
+                        valid().with("q", DataType.F32, 2, 3, 4, 12),
+                        "q is [2, 3, 4, 12], whose head dimension (axis 3) is 12, it must be a multiple of 8 from 8 to 512"),
+                Arguments.of(
+                        valid().with("q", DataType.F32, 2, 3, 0, 16),
+                        "q is [2, 3, 0, 16], which has 0 heads (axis 2), it must have 1 to 1048576"),
+                Arguments.of(
+                        valid().with("q", DataType.F32, 2, 3, 3, 16),
+                        "q has 3 heads, which is no multiple of the 2 heads of k"),
+                Arguments.of(
+                        valid().with("gate", DataType.F32, 2, 3, 2, 8),
+                        "gate is [2, 3, 2, 8], it must be [2, 3, 4, 8] or have 1 on some of these axes"),
+                Arguments.of(
+                        valid().with("gate", SafetensorsType.I32, new byte[4], 1, 1, 1, 1),
+                        "gate is I32, it must be F32, BF16 or F16"),
+                Arguments.of(
+                        valid().metadata("pre", "rms_norm").with("norm_weight", DataType.F32, 2, 8),
+                        "norm_weight is [2, 8], it must be [4, 8] or have 1 on some of these axes"),
+                Arguments.of(
+                        valid().with("norm_weight", DataType.F32, 4, 8),
+                        "tensor norm_weight is given, but metadata pre is not rms_norm"));
+    }
+
+    @ParameterizedTest
+    @MethodSource("wrongCases")
+    void aWrongCaseStopsEverything(CaseFile wrong, String sentence) throws IOException {
+        Path good = valid().write(directory.resolve("good.safetensors"));
+        Path bad = wrong.write(directory.resolve("bad.safetensors"));
+        Path results = directory.resolve("results");
+        Outcome.of("replay", "--out", results, good, bad).refused(bad + ": " + sentence);
+        assertThat(results).doesNotExist();
+    }
+
+    @Test
+    void aFileThatIsNoSafetensors() throws IOException {
+        Path pointer = Files.writeString(
+                directory.resolve("case.safetensors"),
+                "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
+                UTF_8);
+        Outcome.of("replay", "--out", directory.resolve("results"), pointer)
+                .refused(pointer + ": is a Git LFS pointer, not the file itself; fetch it with: git lfs pull");
+        Path missing = directory.resolve("missing.safetensors");
+        Outcome.of("replay", "--out", directory.resolve("results"), missing).refused(missing + ": does not exist");
+        Outcome.of("replay", "--out", directory.resolve("results"), directory)
+                .refused(directory + ": is a directory, a safetensors file is expected");
+    }
+
+    @Test
+    void casesOfOneName() throws IOException {
+        Path one = valid().write(directory.resolve("x.safetensors"));
+        Path two = valid().write(Files.createDirectory(directory.resolve("sub")).resolve("x.safetensors"));
+        Path results = directory.resolve("results");
+        Outcome.of("replay", "--out", results, one, two)
+                .refused(two + ": has the same name as " + one + ", both results would be x.safetensors");
+        Outcome.of("replay", "--out", results, one, one)
+                .refused(one + ": has the same name as " + one + ", both results would be x.safetensors");
+        assertThat(results).doesNotExist();
+    }
+
+    @Test
+    void aResultNeverReplacesACase() throws IOException {
+        Path file = valid().write(directory.resolve("x.safetensors"));
+        byte[] before = Files.readAllBytes(file);
+        Outcome.of("replay", "--out", directory, file)
+                .refused(file + ": would be overwritten by the result " + file + ", give --out another directory");
+        assertThat(file).hasBinaryContent(before);
+    }
+
+    @Test
+    void wrongOptions() throws IOException {
+        Path file = valid().write(directory.resolve("x.safetensors"));
+        Path results = directory.resolve("results");
+        Outcome.of("replay", file).refused("Missing required option: '--out=DIR' (see ga replay --help)");
+        Outcome.of("replay", "--out", results).refused("Missing required parameter: 'CASE' (see ga replay --help)");
+        Outcome.of("replay", "--backend", "cuda", "--out", results, file)
+                .refused("--backend is \"cuda\", allowed are cpu, java");
+        Outcome.of("replay", "--threads", "0", "--out", results, file).refused("--threads is 0, it must be 1 to 1024");
+        Outcome.of("replay", "--threads", "two", "--out", results, file)
+                .refused("Invalid value for option '--threads': 'two' is not an int (see ga replay --help)");
+        Outcome.of("replay", "--max-isa", "sse", "--out", results, file)
+                .refused("--max-isa is \"sse\", allowed are scalar, neon, avx2, avx512, avx512_bf16");
+        Outcome.of("replay", "--out", file, file).refused("--out " + file + " cannot be made: it is no directory");
+        Outcome.of("replay", "--out", results, "a\0b").refused("case \"a?b\" is no path: Nul character not allowed");
+        assertThat(results).doesNotExist();
+    }
+}

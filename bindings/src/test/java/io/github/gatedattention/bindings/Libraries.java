@@ -9,6 +9,8 @@ import java.nio.file.Path;
 /** Libraries for tests: the real one of this machine, and stubs made on the spot by the C compiler. */
 final class Libraries {
 
+    private static final String CLASSIFIER = classifierOfThisJvm();
+
     private Libraries() {}
 
     /** The bytes of the packaged library of this machine. */
@@ -26,15 +28,19 @@ final class Libraries {
     }
 
     static String classifier() {
+        return CLASSIFIER;
+    }
+
+    static ElfMachine machine() {
+        return classifier().equals("linux-x86_64") ? ElfMachine.X86_64 : ElfMachine.AARCH64;
+    }
+
+    private static String classifierOfThisJvm() {
         try {
             return Platform.ofThisJvm().classifier();
         } catch (RefusedException e) {
             throw new AssertionError("The tests need a platform with a native library", e);
         }
-    }
-
-    static ElfMachine machine() {
-        return classifier().equals("linux-x86_64") ? ElfMachine.X86_64 : ElfMachine.AARCH64;
     }
 
     /** The real library in a file. */

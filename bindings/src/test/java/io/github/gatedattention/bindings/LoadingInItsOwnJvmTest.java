@@ -191,14 +191,25 @@ class LoadingInItsOwnJvmTest {
     /** A limit on the size of files stops the write in the middle, as a full disk or a quota does. */
     @Test
     void leavesNothingOfALibraryThatDoesNotFit() throws Exception {
-        List<String> limited = List.of("bash", "-c", "ulimit -f 4; exec \"$0\" \"$@\"");
-        ChildJvm.Result result = child().through(limited)
-                .option("-XX:-UsePerfData", "-Xshare:off")
-                .property(NativeLibrary.EXTRACT_PROPERTY, "file")
-                .run(StateProbe.class);
         assertRefused(
-                result, Refusal.WRITE_FAILED, "does not take the library of " + Libraries.real().length + " bytes");
+                limited("file").run(StateProbe.class),
+                Refusal.WRITE_FAILED,
+                "does not take the library of " + Libraries.real().length + " bytes");
+        assertRefused(
+                limited("memfd").run(StateProbe.class),
+                Refusal.MEMORY_FILE_UNAVAILABLE,
+                "The native library cannot be put into a sealed memory file: writing to it failed");
+        ChildJvm.Result both = limited("auto").run(StateProbe.class);
+        assertRefused(both, Refusal.WRITE_FAILED, "does not take the library of ");
+        assertThat(both.value("describe")).contains("cannot be put into a sealed memory file");
         assertThat(directory).isEmptyDirectory();
+    }
+
+    /** A child that can write no more than 4 KiB to any file. */
+    private ChildJvm limited(String extract) {
+        return child().through(List.of("bash", "-c", "ulimit -f 4; exec \"$0\" \"$@\""))
+                .option("-XX:-UsePerfData", "-Xshare:off")
+                .property(NativeLibrary.EXTRACT_PROPERTY, extract);
     }
 
     private ChildJvm child() {

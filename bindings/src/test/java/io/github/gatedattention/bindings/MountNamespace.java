@@ -1,7 +1,9 @@
 package io.github.gatedattention.bindings;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 
 /** Mounts a small file system that only one child process sees, which needs neither root nor cleaning up. */
@@ -24,11 +26,16 @@ final class MountNamespace {
     }
 
     /** Why such mounts cannot be made here, or an empty string when they can. */
-    static String problem(Path directory) throws IOException, InterruptedException {
-        List<String> command = new java.util.ArrayList<>(tmpfs(directory, "size=8k"));
+    static String problem(Path directory) throws InterruptedException {
+        List<String> command = new ArrayList<>(tmpfs(directory, "size=8k"));
         command.add("true");
-        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-        String output = new String(process.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8);
-        return process.waitFor() == 0 ? "" : "This machine allows no mount namespaces: " + output;
+        try {
+            Process process =
+                    new ProcessBuilder(command).redirectErrorStream(true).start();
+            String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            return process.waitFor() == 0 ? "" : "This machine allows no mount namespaces: " + output;
+        } catch (IOException noSuchProgram) {
+            return "This machine has no unshare: " + noSuchProgram.getMessage();
+        }
     }
 }

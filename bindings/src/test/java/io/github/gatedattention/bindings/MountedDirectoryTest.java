@@ -19,7 +19,7 @@ class MountedDirectoryTest {
     private Path directory;
 
     @BeforeAll
-    static void mountsArePossible(@TempDir Path scratch) throws IOException, InterruptedException {
+    static void mountsArePossible(@TempDir Path scratch) throws InterruptedException {
         String problem = MountNamespace.problem(scratch);
         assumeTrue(problem.isEmpty(), problem);
     }

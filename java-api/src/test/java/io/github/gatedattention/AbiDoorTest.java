@@ -95,7 +95,7 @@ class AbiDoorTest {
         ga_tensor.dtype(at, gated_attention_h.GA_F32());
     }
 
-    /** Breaks one field of good parameters; the call and the plan both refuse them. */
+    /** Breaks one field of good parameters; the call refuses them. */
     private void refused(int status, Consumer<MemorySegment> breaking, String... parts) {
         MemorySegment params = params();
         breaking.accept(params);
@@ -134,7 +134,7 @@ class AbiDoorTest {
                 "4");
         refused(INVALID_ARGUMENT, p -> ga_attention_params.batch(p, -1), "batch", "-1");
         refused(INVALID_ARGUMENT, p -> ga_attention_params.seq_q(p, Long.MIN_VALUE), "seq_q", "-9223372036854775808");
-        refused(INVALID_ARGUMENT, p -> ga_attention_params.seq_k(p, Long.MAX_VALUE));
+        refused(INVALID_ARGUMENT, p -> ga_attention_params.seq_k(p, Long.MAX_VALUE), "k");
         refused(INVALID_ARGUMENT, p -> ga_attention_params.head_dim(p, 12), "head_dim", "12");
         refused(INVALID_ARGUMENT, p -> ga_attention_params.head_dim_v(p, 1 << 30), "head_dim_v", "1073741824");
         refused(INVALID_ARGUMENT, p -> ga_tensor.stride(ga_attention_params.out(p), 1, 0), "out", "0");

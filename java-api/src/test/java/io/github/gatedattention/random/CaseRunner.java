@@ -83,8 +83,11 @@ final class CaseRunner {
         if (out.changedOutside() || (lse != null && lse.changedOutside())) {
             return "memory outside an output changed";
         }
-        if (out.untouched() > 0 || (lse != null && lse.untouched() > 0)) {
-            return "an element of an output was not written";
+        if (out.untouched() > 0) {
+            return out.untouched() + " elements of out were not written";
+        }
+        if (lse != null && lse.untouched() > 0) {
+            return lse.untouched() + " elements of lse were not written";
         }
         String wrong = outAgreement.add(out.values(), expected.out(), expected.outBound());
         if (wrong != null) {

@@ -5,7 +5,6 @@ import io.github.gatedattention.Combination;
 import io.github.gatedattention.DataType;
 import io.github.gatedattention.reference.DoubleTensor;
 import io.github.gatedattention.reference.Expected;
-import io.github.gatedattention.reference.Floats;
 import io.github.gatedattention.reference.Reference;
 import io.github.gatedattention.reference.Setting;
 import java.util.Arrays;
@@ -62,12 +61,12 @@ final class RandomCase {
 
         setting = randomSetting(dim);
         double spread = random.nextInt(8) == 0 ? 6 : 1;
-        q = normal(spread, batch, seqQ, headsQ, dim).rounded(type);
-        k = normal(spread, batch, seqK, headsKv, dim).rounded(type);
-        v = normal(1, batch, seqK, headsKv, dimV).rounded(type);
-        if (random.nextInt(4) == 0) {
-            shift(v, random.nextGaussian());
-        }
+        // A mean of its own makes all terms of a score have one sign: the score is then as large as its error may be.
+        double mean = random.nextInt(8) == 0 ? random.nextDouble() * 3 : 0;
+        q = normal(mean, spread, batch, seqQ, headsQ, dim).rounded(type);
+        k = normal(mean, spread, batch, seqK, headsKv, dim).rounded(type);
+        v = normal(random.nextInt(4) == 0 ? random.nextGaussian() : 0, 1, batch, seqK, headsKv, dimV)
+                .rounded(type);
         keyLengths = random.nextInt(3) == 0 ? lengths(batch, seqK) : null;
         hideUnseenKeys();
 
@@ -75,7 +74,7 @@ final class RandomCase {
         gate = setting.gated() ? randomGate(batch, seqQ, headsQ, dimV) : null;
         normWeightType = pick(FLOATING);
         normWeight = setting.pre() == Setting.Pre.RMS_NORM && random.nextBoolean()
-                ? normal(1, 1, 1, sometimesOne(headsQ), sometimesOne(dimV)).rounded(normWeightType)
+                ? normal(0, 1, 1, 1, sometimesOne(headsQ), sometimesOne(dimV)).rounded(normWeightType)
                 : null;
         outIsQ = dim == dimV && random.nextInt(20) == 0;
         outIsGate = !outIsQ
@@ -158,6 +157,7 @@ final class RandomCase {
     private DoubleTensor randomGate(int batch, int seqQ, int headsQ, int dimV) {
         boolean whole = random.nextBoolean();
         DoubleTensor scores = normal(
+                0,
                 2,
                 whole ? batch : sometimesOne(batch),
                 whole ? seqQ : sometimesOne(seqQ),
@@ -170,14 +170,10 @@ final class RandomCase {
         return scores.rounded(gateType);
     }
 
-    private DoubleTensor normal(double deviation, int... shape) {
+    private DoubleTensor normal(double mean, double deviation, int... shape) {
         DoubleTensor tensor = DoubleTensor.zeros(shape);
-        Arrays.setAll(tensor.values(), n -> deviation * random.nextGaussian());
+        Arrays.setAll(tensor.values(), n -> mean + deviation * random.nextGaussian());
         return tensor;
-    }
-
-    private void shift(DoubleTensor tensor, double offset) {
-        Arrays.setAll(tensor.values(), n -> Floats.round(type, tensor.values()[n] + offset));
     }
 
     /** Keys and values that no query sees become NaN: they must not matter. */

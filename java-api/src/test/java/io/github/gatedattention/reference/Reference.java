@@ -23,11 +23,11 @@ import org.jspecify.annotations.Nullable;
  *       largest of {@code sqrt(s^2 - 2 mean(|Y| error))}, {@code s - sqrt(mean(error^2))} and {@code sqrt(eps)}, call it m; so N is off
  *       by at most {@code |w_d| (error(Y_d) / m + |Y_d| (1/m - 1/s))}.
  *   <li>SiLU, {@code N = f(Y)}: {@code |f'(Y)|} times the error of Y, plus the remainder, at most a quarter of its square because
- *       {@code |f''| <= 1/2}, plus {@code 8 eps32 |N|} for evaluating f where its slope vanishes.
+ *       {@code |f''| <= 1/2}, plus {@code (8 eps32 + eps_t) |N|} for evaluating f where its slope vanishes.
  *   <li>rounding before the gate: plus one roundoff of the type, {@code 2 eps_t (|N| + error)}.
  *   <li>multiply: scaled by {@code |a(G)|}. Add: plus {@code c |a(G)|}.
  *   <li>the rounding of the result: {@code 2 eps |O|}, half a subnormal step of f16, and f32 intermediates below the normal range, which
- *       may be flushed: {@code 2^-126} per unit of mag and of {@code |G|}.
+ *       may be flushed: {@code 2^-126} per unit of mag, of {@code |N|} and of {@code |G|}.
  * </ul>
  */
 public final class Reference {
@@ -245,10 +245,11 @@ public final class Reference {
     }
 
     private void silu(double[] y, double[] error) {
+        double evaluation = 8 * EPS32 + (type == DataType.F32 ? 0 : Floats.epsilon(type));
         for (int d = 0; d < dimV; d++) {
             double slope = Math.abs(Activations.siluSlope(y[d]));
             y[d] = Activations.silu(y[d]);
-            error[d] = slope * error[d] + 0.25 * error[d] * error[d] + 8 * EPS32 * Math.abs(y[d]);
+            error[d] = slope * error[d] + 0.25 * error[d] * error[d] + evaluation * Math.abs(y[d]);
         }
     }
 
@@ -262,7 +263,7 @@ public final class Reference {
             }
             double o = y[d];
             double bound = error[d];
-            double flushed = 0x1p-126 * (1 + mag[d]);
+            double flushed = 0x1p-126 * (1 + mag[d] + Math.abs(y[d]));
             if (gate != null) {
                 double g = gate.get(b, i, h, d);
                 double a = Activations.apply(setting.activation(), g);

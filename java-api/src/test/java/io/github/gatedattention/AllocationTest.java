@@ -1,0 +1,93 @@
+package io.github.gatedattention;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.sun.management.ThreadMXBean;
+import io.github.gatedattention.reference.Setting;
+import io.github.gatedattention.testing.Sample;
+import io.github.gatedattention.testing.Target;
+import java.lang.foreign.Arena;
+import java.lang.management.ManagementFactory;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
+
+/** A warm call allocates nothing on the Java heap, whichever way it is made. */
+@DisabledIfSystemProperty(named = "ga.native", matches = "false")
+class AllocationTest {
+    private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+    private static final Setting SETTING = Setting.causal(64)
+            .withGate(Activation.SIGMOID, Combination.MULTIPLY)
+            .withPre(Setting.Pre.RMS_NORM, 1e-6f);
+    private static final int WARM_UP = 30_000;
+    private static final int CALLS = 10_000;
+    private static final int ROUNDS = 5;
+
+    /**
+     * The least that this thread allocates in {@link #CALLS} calls, of {@link #ROUNDS} rounds: what calls allocate, they allocate in
+     * every round; the JIT, deoptimizing now and then, does not.
+     */
+    private static long bytes(Runnable call) {
+        for (int n = 0; n < WARM_UP; n++) {
+            call.run();
+        }
+        long least = Long.MAX_VALUE;
+        for (int round = 0; round < ROUNDS; round++) {
+            long before = THREADS.getCurrentThreadAllocatedBytes();
+            for (int n = 0; n < CALLS; n++) {
+                call.run();
+            }
+            least = Math.min(least, THREADS.getCurrentThreadAllocatedBytes() - before);
+        }
+        return least;
+    }
+
+    @Test
+    void forwardOfTensors() {
+        try (Arena arena = Arena.ofShared()) {
+            Sample sample = Sample.of(arena, SETTING, DataType.BF16, new Sample.Shape(1, 1, 16, 4, 2, 64, 64));
+            Operands o = sample.operands();
+            try (GatedAttention attention =
+                    sample.builder(Target.cpu().getLast()).build()) {
+                assertThat(bytes(() -> attention.forward(o.q(), o.k(), o.v(), o.gate(), o.out())))
+                        .isZero();
+            }
+        }
+    }
+
+    @Test
+    void forwardOfOperands() {
+        try (Arena arena = Arena.ofShared()) {
+            Sample sample = Sample.of(arena, SETTING, DataType.BF16, new Sample.Shape(1, 1, 16, 4, 2, 64, 64));
+            Operands operands = sample.operands().withKeyLengths(Tensor.copyOf(arena, DataType.I32, new int[] {9}, 1));
+            try (GatedAttention attention =
+                    sample.builder(Target.cpu().getLast()).build()) {
+                assertThat(bytes(() -> attention.forward(operands))).isZero();
+            }
+        }
+    }
+
+    @Test
+    void prepared() {
+        try (Arena arena = Arena.ofConfined()) {
+            Sample sample = Sample.of(arena, SETTING, DataType.F32, new Sample.Shape(2, 1, 16, 4, 2, 64, 64));
+            try (GatedAttention attention =
+                    sample.builder(Target.cpu().getLast()).build()) {
+                assertThat(bytes(attention.prepare(sample.operands())::run)).isZero();
+            }
+        }
+    }
+
+    /** Other tensors at every call, as in a model with many layers: each is checked again, still without garbage. */
+    @Test
+    void tensorsThatTakeTurns() {
+        try (Arena arena = Arena.ofShared()) {
+            Sample one = Sample.of(arena, SETTING, DataType.BF16, new Sample.Shape(1, 1, 16, 4, 2, 64, 64));
+            Sample two = Sample.of(arena, SETTING, DataType.BF16, new Sample.Shape(1, 2, 7, 4, 2, 64, 64));
+            try (GatedAttention attention = one.builder(Target.cpu().getLast()).build()) {
+                int[] turn = {0};
+                assertThat(bytes(() -> attention.forward((turn[0]++ & 1) == 0 ? one.operands() : two.operands())))
+                        .isZero();
+            }
+        }
+    }
+}

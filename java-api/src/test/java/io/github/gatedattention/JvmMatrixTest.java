@@ -7,12 +7,12 @@ import io.github.gatedattention.testing.ChildJvm;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The same right results under every collector, from the interpreter to the optimizing compiler, on small stacks. */
-@EnabledIfSystemProperty(named = "ga.full", matches = "true")
+@Tag("full")
 class JvmMatrixTest {
     private static final List<String> COLLECTORS =
             List.of("UseG1GC", "UseParallelGC", "UseSerialGC", "UseZGC", "UseShenandoahGC");

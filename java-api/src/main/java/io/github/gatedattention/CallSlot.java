@@ -59,35 +59,9 @@ final class CallSlot {
             return;
         }
         CallCheck.check(settings, q, k, v, gate, out, normWeight, keyLengths, lse);
+        // Until all is written the slot matches no call, so that not even a stack overflow leaves half of another one.
+        this.q = ABSENT;
         AttentionStruct.put(params, q, k, v, gate, out, normWeight, keyLengths, lse);
-        hold(q, k, v, gate, out, normWeight, keyLengths, lse);
-        this.q = q.id();
-        this.k = k.id();
-        this.v = v.id();
-        this.gate = id(gate);
-        this.out = out.id();
-        this.normWeight = id(normWeight);
-        this.keyLengths = id(keyLengths);
-        this.lse = id(lse);
-    }
-
-    /**
-     * What the call is to hold for the parameter of the given number in {@link #load}: one segment of each arena keeps
-     * it open, and every further one would cost two atomic operations more.
-     */
-    MemorySegment hold(int parameter, @Nullable Tensor tensor) {
-        return tensor == null || (holds & 1 << parameter) == 0 ? MemorySegment.NULL : tensor.segment();
-    }
-
-    private void hold(
-            Tensor q,
-            Tensor k,
-            Tensor v,
-            @Nullable Tensor gate,
-            Tensor out,
-            @Nullable Tensor normWeight,
-            @Nullable Tensor keyLengths,
-            @Nullable Tensor lse) {
         holds = 0;
         add(0, q);
         add(1, k);
@@ -98,8 +72,25 @@ final class CallSlot {
         add(6, keyLengths);
         add(7, lse);
         Arrays.fill(arenas, null); // a slot keeps nobody's memory alive
+        this.k = k.id();
+        this.v = v.id();
+        this.gate = id(gate);
+        this.out = out.id();
+        this.normWeight = id(normWeight);
+        this.keyLengths = id(keyLengths);
+        this.lse = id(lse);
+        this.q = q.id();
     }
 
+    /**
+     * What the call is to hold for the parameter of the given number in {@link #load}: one segment of each arena keeps
+     * it open, and every further one would cost two atomic operations more.
+     */
+    MemorySegment hold(int parameter, @Nullable Tensor tensor) {
+        return tensor == null || (holds & 1 << parameter) == 0 ? MemorySegment.NULL : tensor.segment();
+    }
+
+    /** Notes whether the call is to hold a segment of the tensor, that is, whether no earlier one is of its arena. */
     private void add(int parameter, @Nullable Tensor tensor) {
         if (tensor == null) {
             return;

@@ -20,7 +20,7 @@ public final class Gate {
         HEADWISE
     }
 
-    /** What is done to {@code Y} before the gate; in the order of the ABI's codes. */
+    /** What is done to {@code Y} before the gate. */
     enum Step {
         NONE,
         RMS_NORM,
@@ -193,10 +193,7 @@ public final class Gate {
     public String toString() {
         StringBuilder text = new StringBuilder(lowerCase(granularity));
         if (isPresent()) {
-            text.append(' ')
-                    .append(lowerCase(activation))
-                    .append(' ')
-                    .append(lowerCase(combination));
+            text.append(' ').append(lowerCase(activation)).append(' ').append(lowerCase(combination));
         }
         switch (step) {
             case NONE -> {}

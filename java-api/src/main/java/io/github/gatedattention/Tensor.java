@@ -111,25 +111,7 @@ public final class Tensor {
     }
 
     private static Tensor view(MemorySegment segment, DataType dataType, long[] shape, long[] strides) {
-        Objects.requireNonNull(segment, "segment is null");
-        if (!segment.isNative()) {
-            throw new IllegalArgumentException("segment is on the Java heap, but native code reads off-heap memory;"
-                    + " use Tensor.copyOf, or allocate it from an Arena");
-        }
-        if (segment.address() == 0) {
-            throw new IllegalArgumentException(
-                    "segment is at address 0, but a tensor needs memory; allocate it from an Arena");
-        }
-        long needed = TensorLayout.spanBytes(dataType, shape, strides);
-        if (segment.byteSize() < needed) {
-            throw new IllegalArgumentException("segment has " + segment.byteSize() + " bytes, but a "
-                    + TensorLayout.describe(dataType, shape, strides) + " needs " + needed);
-        }
-        if (segment.address() % dataType.byteSize() != 0) {
-            throw new IllegalArgumentException("segment is at address 0x" + Long.toHexString(segment.address())
-                    + ", but " + dataType + " elements must be aligned to " + dataType.byteSize()
-                    + " bytes; copy it with copyFrom into an aligned tensor");
-        }
+        TensorMemory.check(segment, dataType, shape, strides);
         return new Tensor(segment, 0, dataType, shape, strides);
     }
 
@@ -147,7 +129,7 @@ public final class Tensor {
         if (!dataType.isFloating()) {
             throw new IllegalArgumentException("dataType is I32, but values are float; use the int[] version");
         }
-        checkCount(values.length, dataType, shape);
+        TensorMemory.checkCount(values.length, dataType, shape);
         Tensor tensor = allocate(arena, dataType, shape);
         Elements.store(dataType, values, 0, tensor.segment, 0, values.length);
         return tensor;
@@ -168,19 +150,10 @@ public final class Tensor {
             throw new IllegalArgumentException(
                     "dataType is " + dataType + ", but values are int; use the float[] version");
         }
-        checkCount(values.length, dataType, shape);
+        TensorMemory.checkCount(values.length, dataType, shape);
         Tensor tensor = allocate(arena, dataType, shape);
         MemorySegment.copy(values, 0, tensor.segment, ValueLayout.JAVA_INT, 0, values.length);
         return tensor;
-    }
-
-    private static void checkCount(int values, DataType dataType, long[] shape) {
-        TensorLayout.contiguousStrides(dataType, shape);
-        long elements = TensorLayout.elements(shape);
-        if (values != elements) {
-            throw new IllegalArgumentException(
-                    "values has " + values + " elements, but shape " + Arrays.toString(shape) + " has " + elements);
-        }
     }
 
     /**

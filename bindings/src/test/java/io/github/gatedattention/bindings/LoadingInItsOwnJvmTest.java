@@ -1,6 +1,7 @@
 package io.github.gatedattention.bindings;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.gatedattention.bindings.probe.LoadersProbe;
 import io.github.gatedattention.bindings.probe.StateProbe;
@@ -186,6 +187,21 @@ class LoadingInItsOwnJvmTest {
         assertLoaded(result, LoadMethod.EXTRACTED_FILE);
         assertThat(home).isEmptyDirectory();
         assertThat(temporary).isEmptyDirectory();
+    }
+
+    /** {@link #leavesNothingOfALibraryThatDoesNotFit()} has another reason for the same refusal, everywhere. */
+    @Test
+    void saysThatMemoryFilesAreForbidden() throws Exception {
+        List<String> hardened = Namespace.withoutExecutableMemoryFiles();
+        String problem = Namespace.problem(hardened);
+        assumeTrue(problem.isEmpty(), problem);
+        assertRefused(
+                child().through(hardened)
+                        .property(NativeLibrary.EXTRACT_PROPERTY, "memfd")
+                        .run(StateProbe.class),
+                Refusal.MEMORY_FILE_UNAVAILABLE,
+                "The native library cannot be put into a sealed memory file: memfd_create failed with errno 13; name a"
+                        + " directory for it by -Dgatedattention.tmpdir=DIRECTORY.");
     }
 
     /** A limit on the size of files stops the write in the middle, as a full disk or a quota does. */

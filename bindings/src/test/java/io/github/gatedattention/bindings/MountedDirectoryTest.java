@@ -20,7 +20,7 @@ class MountedDirectoryTest {
 
     @BeforeAll
     static void mountsArePossible(@TempDir Path scratch) throws InterruptedException {
-        String problem = MountNamespace.problem(scratch);
+        String problem = Namespace.problem(Namespace.tmpfs(scratch, "size=8k"));
         assumeTrue(problem.isEmpty(), problem);
     }
 
@@ -58,7 +58,7 @@ class MountedDirectoryTest {
 
     private ChildJvm.Result mounted(String options, String extract) throws IOException, InterruptedException {
         return ChildJvm.granted()
-                .through(MountNamespace.tmpfs(directory, options))
+                .through(Namespace.tmpfs(directory, options))
                 .property(NativeLibrary.DIRECTORY_PROPERTY, directory)
                 .property(NativeLibrary.EXTRACT_PROPERTY, extract)
                 .run(StateProbe.class);

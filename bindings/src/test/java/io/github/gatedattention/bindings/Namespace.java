@@ -6,10 +6,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Mounts a small file system that only one child process sees, which needs neither root nor cleaning up. */
-final class MountNamespace {
+/** Settings of the system that only one child process sees, which need neither root nor cleaning up. */
+final class Namespace {
 
-    private MountNamespace() {}
+    private Namespace() {}
 
     /** The command that mounts a tmpfs with these options on the directory and then runs what follows. */
     static List<String> tmpfs(Path directory, String options) {
@@ -25,15 +25,30 @@ final class MountNamespace {
                 directory.toString());
     }
 
-    /** Why such mounts cannot be made here, or an empty string when they can. */
-    static String problem(Path directory) throws InterruptedException {
-        List<String> command = new ArrayList<>(tmpfs(directory, "size=8k"));
+    /** The command that forbids executable memory files to what follows, as a hardened system does. */
+    static List<String> withoutExecutableMemoryFiles() {
+        return List.of(
+                "unshare",
+                "--user",
+                "--map-root-user",
+                "--pid",
+                "--fork",
+                "--mount",
+                "--mount-proc",
+                "sh",
+                "-c",
+                "echo 2 > /proc/sys/vm/memfd_noexec && exec \"$0\" \"$@\"");
+    }
+
+    /** Why such a command does not work here, or an empty string when it does. */
+    static String problem(List<String> namespace) throws InterruptedException {
+        List<String> command = new ArrayList<>(namespace);
         command.add("true");
         try {
             Process process =
                     new ProcessBuilder(command).redirectErrorStream(true).start();
             String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-            return process.waitFor() == 0 ? "" : "This machine allows no mount namespaces: " + output;
+            return process.waitFor() == 0 ? "" : "This machine does not allow this namespace: " + output;
         } catch (IOException noSuchProgram) {
             return "This machine has no unshare: " + noSuchProgram.getMessage();
         }

@@ -39,7 +39,7 @@ class FileInputsTest {
         Path fifo = directory.resolve("fifo");
         assertThat(new ProcessBuilder("mkfifo", fifo.toString()).start().waitFor())
                 .isZero();
-        assertTimeoutPreemptively(Duration.ofSeconds(5), () -> {
+        assertTimeoutPreemptively(Duration.ofSeconds(30), () -> {
             refused(fifo).isEqualTo("is a FIFO, device or socket, a regular file is expected");
             refused(Path.of("/dev/zero")).isEqualTo("is a FIFO, device or socket, a regular file is expected");
             refused(Path.of("/proc/self/status")).startsWith("is empty (0 bytes)");
@@ -138,7 +138,7 @@ class FileInputsTest {
                     ByteBuffer.wrap(withLength(80, (header + " ".repeat(80 - header.length())).getBytes(UTF_8))), 0);
         }
         assertTimeoutPreemptively(
-                Duration.ofSeconds(5),
+                Duration.ofSeconds(30),
                 () -> refused(file)
                         .startsWith("needs " + ((data + 63) & -64)
                                 + " bytes of memory for its tensors, this machine has "));

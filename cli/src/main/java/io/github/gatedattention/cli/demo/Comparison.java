@@ -22,13 +22,14 @@ record Comparison(Plan prefillPlan, Plan decodePlan, Accuracy prefill, Accuracy 
     /** Runs everything; takes most of the demo's time. */
     static Comparison run(Backend backend, int threads) {
         try (var layer = new Layer(backend, threads)) {
+            String name = backend == Backend.cpu() ? "gated-attention, bf16" : "its Java backend, bf16";
             double prefillSeconds = new Stopwatch(1, 3, 25).median(layer::prefill);
             double decodeSeconds = new Stopwatch(0.5, 2, 25).median(layer::decode) / Layer.STEPS;
             Accuracy prefill = layer.prefillProblem().accuracy(layer.prefillOut(), DataType.BF16, QUERY_STEP);
             Accuracy decode =
                     layer.decodeProblem(Layer.PROMPT + Layer.STEPS).accuracy(layer.decodeOut(), DataType.BF16, 1);
             var contestants = new ArrayList<Contestant>();
-            contestants.add(new Contestant("gated-attention, bf16", prefillSeconds, decodeSeconds, prefill.relative()));
+            contestants.add(new Contestant(name, prefillSeconds, decodeSeconds, prefill.relative()));
             var java = new JavaContestants(layer, threads);
             if (JavaContestants.hasVectorApi()) {
                 contestants.add(java.vector());

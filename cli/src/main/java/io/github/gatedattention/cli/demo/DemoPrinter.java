@@ -63,7 +63,7 @@ final class DemoPrinter {
         line("   %s", why);
         line("");
         Contestant own = comparison.contestants().getFirst();
-        line("   %-22s %19s %18s %19s %9s", "", "prefill", "", "decode, per token", "error");
+        line("   %-22s %12s %6s %18s %12s %6s %9s", "", "prefill", "", "", "decode/token", "", "error");
         for (Contestant contestant : comparison.contestants()) {
             line(
                     "   %-22s %9s ms %6s %10s GFLOP/s %9s ms %6s %9s",

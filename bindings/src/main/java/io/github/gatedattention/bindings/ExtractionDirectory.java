@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.Objects;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -66,7 +67,7 @@ public final class ExtractionDirectory {
         if (problem != null) {
             throw problem;
         }
-        return java.util.Objects.requireNonNull(path);
+        return Objects.requireNonNull(path);
     }
 
     /** Looks at a directory and changes nothing. */

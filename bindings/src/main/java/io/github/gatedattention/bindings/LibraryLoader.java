@@ -166,7 +166,7 @@ final class LibraryLoader {
         return new RefusedException(
                 Refusal.LINK_FAILED,
                 "The operating system does not load " + image.origin() + ": " + message
-                        + "; if a symbol version such as GLIBC_2.34 is missing, this system is older than the library.");
+                        + "; if a symbol version such as GLIBC_2.17 is missing, this system is older than the library.");
     }
 
     private int checkAbi(LibraryImage image) throws RefusedException {

@@ -1,5 +1,6 @@
 package io.github.gatedattention.bindings;
 
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.module.FindException;
@@ -70,7 +71,7 @@ interface LibraryResources {
      * it is looked up by the name that its manifest states.
      */
     static List<Entry> onModulePath(String modulePath, String resource) {
-        Path[] entries = Pattern.compile(Pattern.quote(java.io.File.pathSeparator))
+        Path[] entries = Pattern.compile(Pattern.quote(File.pathSeparator))
                 .splitAsStream(modulePath)
                 .filter(entry -> !entry.isEmpty())
                 .map(Path::of)

@@ -1,6 +1,8 @@
 package io.github.gatedattention.bindings;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
@@ -25,9 +27,9 @@ record Platform(String system, String architecture, boolean musl) {
 
     /** True when the process whose mapped files are listed was started by musl's dynamic linker. */
     static boolean mapsMusl(Path mappedFiles) {
-        try (Stream<String> lines = Files.lines(mappedFiles, java.nio.charset.StandardCharsets.ISO_8859_1)) {
+        try (Stream<String> lines = Files.lines(mappedFiles, StandardCharsets.ISO_8859_1)) {
             return lines.anyMatch(line -> line.contains("/ld-musl-"));
-        } catch (IOException | java.io.UncheckedIOException absent) {
+        } catch (IOException | UncheckedIOException absent) {
             return false; // no /proc: then System.load tells
         }
     }

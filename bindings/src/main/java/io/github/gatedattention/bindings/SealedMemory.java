@@ -14,6 +14,7 @@ import java.lang.invoke.VarHandle;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 
 /**
  * A Linux memory file that holds a library and can no longer be changed, for systems where no directory will do.
@@ -130,7 +131,7 @@ final class SealedMemory {
         if (address == null) {
             throw unavailable("the C library has no function " + name);
         }
-        Linker.Option[] all = java.util.Arrays.copyOf(options, options.length + 1);
+        Linker.Option[] all = Arrays.copyOf(options, options.length + 1);
         all[options.length] = Linker.Option.captureCallState("errno");
         return linker.downcallHandle(address, descriptor, all);
     }

@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** The libraries export the functions of the ABI and nothing else, on every platform that was built. */
 class ExportedSymbolsTest {
@@ -33,7 +34,7 @@ class ExportedSymbolsTest {
     }
 
     @Test
-    void areFoundByTheReader(@org.junit.jupiter.api.io.TempDir Path directory) throws Exception {
+    void areFoundByTheReader(@TempDir Path directory) throws Exception {
         Path library = Libraries.stub(directory, """
                 int shown(void) { return 1; }
                 int data = 2;

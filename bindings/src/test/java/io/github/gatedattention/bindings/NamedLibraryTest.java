@@ -2,9 +2,11 @@ package io.github.gatedattention.bindings;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Locale;
 import java.util.OptionalInt;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -69,7 +71,7 @@ class NamedLibraryTest {
     void acceptsTheHashInUpperCase() throws Exception {
         environment.property(
                 NativeLibrary.LIBRARY_SHA256_PROPERTY,
-                Sha256.of(Libraries.real()).toUpperCase(java.util.Locale.ROOT));
+                Sha256.of(Libraries.real()).toUpperCase(Locale.ROOT));
         name(Libraries.realFile(directory)).loaded();
     }
 
@@ -116,7 +118,7 @@ class NamedLibraryTest {
     @Test
     void refusesAnEnormousFile() throws Exception {
         Path library = directory.resolve("sparse.so");
-        try (var file = new java.io.RandomAccessFile(library.toFile(), "rw")) {
+        try (var file = new RandomAccessFile(library.toFile(), "rw")) {
             file.setLength(1L << 40);
         }
         refuse(
@@ -152,7 +154,7 @@ class NamedLibraryTest {
         assertThat(refused.refusal()).isEqualTo(Refusal.LINK_FAILED);
         assertThat(refused.message())
                 .isEqualTo("The operating system does not load " + library + ": " + library
-                        + ": version `GLIBC_9.99' not found; if a symbol version such as GLIBC_2.34 is missing, this system is"
+                        + ": version `GLIBC_9.99' not found; if a symbol version such as GLIBC_2.17 is missing, this system is"
                         + " older than the library.");
     }
 

@@ -1,5 +1,7 @@
 package io.github.gatedattention.bindings.probe;
 
+import io.github.gatedattention.bindings.NativeLibrary;
+import io.github.gatedattention.bindings.generated.gated_attention_h;
 import java.io.File;
 import java.net.MalformedURLException;
 import java.net.URL;
@@ -43,10 +45,9 @@ public final class LoadersProbe {
         private Reporter() {}
 
         public static void report(String prefix) {
-            StateProbe.print(prefix, io.github.gatedattention.bindings.NativeLibrary.state());
+            StateProbe.print(prefix, NativeLibrary.state());
             // Calls through jextract's classes, so that each loader's own copy must answer.
-            System.out.println(prefix + "called="
-                    + io.github.gatedattention.bindings.generated.gated_attention_h.ga_abi_version());
+            System.out.println(prefix + "called=" + gated_attention_h.ga_abi_version());
         }
     }
 }

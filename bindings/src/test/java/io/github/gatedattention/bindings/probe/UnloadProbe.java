@@ -1,5 +1,6 @@
 package io.github.gatedattention.bindings.probe;
 
+import io.github.gatedattention.bindings.NativeLibrary;
 import io.github.gatedattention.bindings.generated.ga_runtime_options;
 import io.github.gatedattention.bindings.generated.gated_attention_h;
 import java.lang.foreign.Arena;
@@ -46,7 +47,7 @@ public final class UnloadProbe {
         private Leaker() {}
 
         public static void leak() {
-            StateProbe.print("", io.github.gatedattention.bindings.NativeLibrary.state());
+            StateProbe.print("", NativeLibrary.state());
             try (Arena arena = Arena.ofConfined()) {
                 MemorySegment options = arena.allocate(ga_runtime_options.layout());
                 ga_runtime_options.struct_size(options, options.byteSize());

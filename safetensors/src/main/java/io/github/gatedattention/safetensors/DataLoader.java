@@ -39,11 +39,12 @@ final class DataLoader {
     }
 
     private static MemorySegment allocate(InputFile file, Header header, Arena arena) throws SafetensorsException {
-        // Cannot overflow: the sizes add up to less than the file's, and a header of 10^8 bytes pads fewer than 2^31
-        // tensors.
         long total = 0;
         for (TensorEntry entry : header.entries().values()) {
             total += aligned(entry.bytes());
+            if (total < 0) {
+                throw file.problem("needs more than 2^63 bytes of memory for its tensors");
+            }
         }
         if (total > UNQUESTIONED) {
             long machine = ((OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean()).getTotalMemorySize();
@@ -59,6 +60,6 @@ final class DataLoader {
     }
 
     private static long aligned(long bytes) {
-        return Math.addExact(bytes, ALIGNMENT - 1) & -ALIGNMENT;
+        return (bytes + ALIGNMENT - 1) & -ALIGNMENT;
     }
 }

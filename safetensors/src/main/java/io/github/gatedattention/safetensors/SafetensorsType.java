@@ -50,8 +50,13 @@ public enum SafetensorsType {
         return Optional.ofNullable(BY_NAME.get(name));
     }
 
-    /** The most elements a tensor of this type may have, so that its size in bits fits 63 bits. */
+    /** The most elements a tensor of this type may have: its size in bytes, of packed types in bits, stays below 2^63. */
     long maxElements() {
-        return Long.MAX_VALUE / bits;
+        return Long.MAX_VALUE / (isPacked() ? bits : bits / 8);
+    }
+
+    /** Whether elements are not whole bytes. */
+    boolean isPacked() {
+        return bits % 8 != 0;
     }
 }

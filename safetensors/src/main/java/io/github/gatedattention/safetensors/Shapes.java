@@ -30,13 +30,16 @@ final class Shapes {
                 empty = true;
             } else if (elements > type.maxElements() / dimension) {
                 throw new IllegalArgumentException("shape " + Arrays.toString(shape) + " of " + type.bits()
-                        + "-bit elements overflows: the size in bits must stay below 2^63");
+                        + "-bit elements overflows: the size must stay below 2^63");
             } else {
                 elements *= dimension;
             }
         }
         if (empty) {
             return 0;
+        }
+        if (!type.isPacked()) {
+            return elements * (type.bits() / 8);
         }
         long bits = elements * type.bits();
         if (bits % 8 != 0) {

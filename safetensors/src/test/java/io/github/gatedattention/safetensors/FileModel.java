@@ -12,7 +12,7 @@ import java.util.stream.Collectors;
 
 /** A file as a list of tensors whose fields can be broken one by one, and the format's rules told a second time, in BigInteger. */
 final class FileModel {
-    static final BigInteger MAX_BITS = BigInteger.TWO.pow(63).subtract(BigInteger.ONE);
+    static final BigInteger MAX_SIZE = BigInteger.TWO.pow(63).subtract(BigInteger.ONE);
 
     /** A tensor of the header; numbers of any size. */
     static final class Entry {
@@ -36,11 +36,12 @@ final class FileModel {
                 return false;
             }
             BigInteger bits = BigInteger.valueOf(known.bits());
-            BigInteger nonZero = shape.stream().filter(d -> d.signum() != 0).reduce(bits, BigInteger::multiply);
+            BigInteger unit = known.bits() < 8 ? bits : bits.shiftRight(3);
+            BigInteger nonZero = shape.stream().filter(d -> d.signum() != 0).reduce(unit, BigInteger::multiply);
             BigInteger all = shape.stream().reduce(bits, BigInteger::multiply);
             return shape.size() <= 8
                     && shape.stream().allMatch(d -> d.signum() >= 0)
-                    && nonZero.compareTo(MAX_BITS) <= 0
+                    && nonZero.compareTo(MAX_SIZE) <= 0
                     && begin.signum() >= 0
                     && end.subtract(begin).multiply(BigInteger.valueOf(8)).equals(all);
         }

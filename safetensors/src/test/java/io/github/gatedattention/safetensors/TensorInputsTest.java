@@ -99,7 +99,7 @@ class TensorInputsTest {
     void productOverflows() throws IOException {
         refused(directory, of(tensor("\"U8\"", "[4294967296,2147483649]", "[0,1]"), new byte[1]))
                 .isEqualTo(
-                        "tensor \"t\" shape [4294967296, 2147483649] of 8-bit elements overflows: the size in bits must stay below 2^63");
+                        "tensor \"t\" shape [4294967296, 2147483649] of 8-bit elements overflows: the size must stay below 2^63");
     }
 
     @Test

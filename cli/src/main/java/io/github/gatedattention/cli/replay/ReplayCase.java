@@ -117,7 +117,7 @@ final class ReplayCase {
         } catch (InputException | IllegalArgumentException e) {
             throw new InputException(Text.line(file + ": " + e.getMessage()), e);
         } catch (OutOfMemoryError e) {
-            throw new InputException(Text.line(file + ": its result does not fit the memory of this machine"), e);
+            throw new InputException(Text.line(file + ": needs more memory than there is (" + e.getMessage() + ")"), e);
         }
     }
 }

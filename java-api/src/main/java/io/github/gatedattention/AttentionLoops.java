@@ -13,16 +13,15 @@ import org.jspecify.annotations.Nullable;
  * log(sum)}; then come the step on Y, the gate, and the one rounding to the output's type.
  *
  * <p>Both products are sums of weighted rows, {@code scores += q_d * (column d of K)} and {@code y += p_j * (row j of
- * V)}, which the JIT compiler turns into vector code. Which rows and keys go together depends on the shape of one
- * sequence alone, so the results depend neither on threads nor on the rest of the batch.
+ * V)}, which the JIT compiler turns into vector code. They are summed in double: in float, the rounding errors of a long
+ * sum of values with one sign would be the largest errors of all. Which rows and keys go together depends on the shape
+ * of one sequence alone, so the results depend neither on threads nor on the rest of the batch.
  */
 final class AttentionLoops {
     /** Query rows per task: they share the conversion of keys and values to float. */
     static final int QUERY_BLOCK = 16;
     /** Keys per step. */
     static final int KEY_BLOCK = 128;
-    /** Rows that are summed before the sum is added to the total, so that rounding errors grow with neither length. */
-    private static final int SHORT_SUM = 32;
 
     private final Settings settings;
     private final Tensor q;
@@ -35,17 +34,15 @@ final class AttentionLoops {
     private final long[] keyLengths;
     private final long seqQ;
 
-    private final float[][] queries; // [QUERY_BLOCK, D]
-    private final float[][] keyColumns; // [D, KEY_BLOCK]: the block of K, transposed
-    private final float[][] values; // [KEY_BLOCK, Dv]
-    private final float[][] y; // [QUERY_BLOCK, Dv]
+    private final double[][] queries; // [QUERY_BLOCK, D]
+    private final double[][] keyColumns; // [D, KEY_BLOCK]: the block of K, transposed
+    private final double[][] values; // [KEY_BLOCK, Dv]
+    private final double[][] y; // [QUERY_BLOCK, Dv]
     private final double[] maximum = new double[QUERY_BLOCK];
     private final double[] sum = new double[QUERY_BLOCK];
-    private final float[] dots = new float[KEY_BLOCK];
     private final double[] scores = new double[KEY_BLOCK];
-    private final float[] weights = new float[KEY_BLOCK];
-    private final float[] shortSum;
     private final float[] row;
+    private final float[] result;
 
     /** Scratch memory for one thread; the operands were checked. */
     AttentionLoops(Settings settings, Operands operands, long[] keyLengths) {
@@ -61,18 +58,20 @@ final class AttentionLoops {
         this.seqQ = q.dim(1);
         int dim = settings.headDim();
         int valueDim = settings.valueHeadDim();
-        queries = new float[QUERY_BLOCK][dim];
-        keyColumns = new float[dim][KEY_BLOCK];
-        values = new float[KEY_BLOCK][valueDim];
-        y = new float[QUERY_BLOCK][valueDim];
-        shortSum = new float[Math.max(KEY_BLOCK, valueDim)];
+        queries = new double[QUERY_BLOCK][dim];
+        keyColumns = new double[dim][KEY_BLOCK];
+        values = new double[KEY_BLOCK][valueDim];
+        y = new double[QUERY_BLOCK][valueDim];
         row = new float[Math.max(dim, valueDim)];
+        result = new float[valueDim];
     }
 
     /** Bytes of scratch memory per thread. */
     static long workspaceBytes(Settings settings) {
-        long floats = (long) (QUERY_BLOCK + KEY_BLOCK) * (settings.headDim() + settings.valueHeadDim());
-        return Float.BYTES * floats + (2 * Float.BYTES + Double.BYTES) * KEY_BLOCK + 2 * Double.BYTES * QUERY_BLOCK;
+        int dim = settings.headDim();
+        int valueDim = settings.valueHeadDim();
+        long doubles = (QUERY_BLOCK + KEY_BLOCK) * (dim + valueDim + 1L) + QUERY_BLOCK;
+        return Double.BYTES * doubles + (long) Float.BYTES * (Math.max(dim, valueDim) + valueDim);
     }
 
     /** Rows {@code first} to {@code first + QUERY_BLOCK - 1}, as far as there are, of sequence {@code b} and head h. */
@@ -81,7 +80,7 @@ final class AttentionLoops {
         long length = keyLengths[(int) b];
         int keyHead = h / settings.group();
         for (int r = 0; r < rows; r++) {
-            load(q, offset(q, b, first + r, h), queries[r], settings.headDim());
+            loadWide(q, offset(q, b, first + r, h), queries[r]);
             Arrays.fill(y[r], 0);
             maximum[r] = Double.NEGATIVE_INFINITY;
             sum[r] = 0;
@@ -113,49 +112,43 @@ final class AttentionLoops {
             for (int d = 0; d < dim; d++) {
                 keyColumns[d][j] = row[d];
             }
-            load(v, offset(v, b, key + j, keyHead), values[j], settings.valueHeadDim());
+            loadWide(v, offset(v, b, key + j, keyHead), values[j]);
         }
     }
 
     /** Adds keys {@code from} to {@code to - 1} of the block to row r. A NaN among their scores makes the row NaN. */
     private void absorb(int r, int from, int to) {
-        Arrays.fill(dots, from, to, 0);
-        addWeightedRows(queries[r], 0, settings.headDim(), keyColumns, dots, from, to);
+        Arrays.fill(scores, from, to, 0);
+        addWeightedRows(queries[r], 0, settings.headDim(), keyColumns, scores, from, to);
         double newMaximum = maximum[r];
         for (int j = from; j < to; j++) {
-            scores[j] = (double) dots[j] * settings.scale();
+            scores[j] *= settings.scale();
             newMaximum = Math.max(newMaximum, scores[j]);
         }
         if (newMaximum != maximum[r]) {
             double factor = Math.exp(maximum[r] - newMaximum);
             sum[r] *= factor;
             for (int d = 0; d < y[r].length; d++) {
-                y[r][d] *= (float) factor;
+                y[r][d] *= factor;
             }
             maximum[r] = newMaximum;
         }
         for (int j = from; j < to; j++) {
-            double weight = Math.exp(scores[j] - newMaximum);
-            sum[r] += weight;
-            weights[j] = (float) weight;
+            scores[j] = Math.exp(scores[j] - newMaximum);
+            sum[r] += scores[j];
         }
-        addWeightedRows(weights, from, to, values, y[r], 0, y[r].length);
+        addWeightedRows(scores, from, to, values, y[r], 0, y[r].length);
     }
 
     /** {@code total[x] += sum over i in [from, to) of weights[i] * rows[i][x]}, for x in [first, end). */
-    private void addWeightedRows(float[] weights, int from, int to, float[][] rows, float[] total, int first, int end) {
-        for (int chunk = from; chunk < to; chunk += SHORT_SUM) {
-            Arrays.fill(shortSum, first, end, 0);
-            for (int i = chunk; i < Math.min(to, chunk + SHORT_SUM); i++) {
-                addWeightedRow(weights[i], rows[i], shortSum, first, end);
-            }
-            for (int x = first; x < end; x++) {
-                total[x] += shortSum[x];
-            }
+    private static void addWeightedRows(
+            double[] weights, int from, int to, double[][] rows, double[] total, int first, int end) {
+        for (int i = from; i < to; i++) {
+            addWeightedRow(weights[i], rows[i], total, first, end);
         }
     }
 
-    private static void addWeightedRow(float weight, float[] row, float[] total, int first, int end) {
+    private static void addWeightedRow(double weight, double[] row, double[] total, int first, int end) {
         for (int x = first; x < end; x++) {
             total[x] += weight * row[x];
         }
@@ -163,19 +156,18 @@ final class AttentionLoops {
 
     /** Normalizes, steps, gates, rounds and writes row r, which is query i. */
     private void finish(int r, long b, long i, int h) {
-        float[] result = y[r];
         boolean seesNothing = sum[r] == 0;
         if (lse != null) {
             double logSumExp = seesNothing ? Double.NEGATIVE_INFINITY : maximum[r] + Math.log(sum[r]);
             Elements.set(DataType.F32, lse.segment(), offset(lse, b, h, i), (float) logSumExp);
         }
         for (int d = 0; d < result.length; d++) {
-            result[d] = seesNothing ? 0 : (float) (result[d] / sum[r]);
+            result[d] = seesNothing ? 0 : (float) (y[r][d] / sum[r]);
         }
         Gate setting = settings.gate();
         switch (setting.step()) {
             case NONE -> {}
-            case RMS_NORM -> normalize(result, h);
+            case RMS_NORM -> normalize(h);
             case SILU -> {
                 for (int d = 0; d < result.length; d++) {
                     result[d] = (float) Activation.silu(result[d]);
@@ -188,13 +180,13 @@ final class AttentionLoops {
             }
         }
         if (gate != null) {
-            applyGate(setting, gate, result, b, i, h);
+            applyGate(setting, gate, b, i, h);
         }
         Elements.store(out.dataType(), result, 0, out.segment(), offset(out, b, i, h), result.length);
     }
 
     /** {@code y / sqrt(mean(y^2) + eps) * weight}; a row of zeros stays one, even with an eps of 0. */
-    private void normalize(float[] result, int h) {
+    private void normalize(int h) {
         double squares = 0;
         for (float value : result) {
             squares += (double) value * value;
@@ -209,9 +201,9 @@ final class AttentionLoops {
         }
     }
 
-    private void applyGate(Gate setting, Tensor scores, float[] result, long b, long i, int h) {
-        long at = shared(scores, 0, b) + shared(scores, 1, i) + shared(scores, 2, h);
-        loadShared(scores, at, row, result.length);
+    private void applyGate(Gate setting, Tensor gateScores, long b, long i, int h) {
+        long at = shared(gateScores, 0, b) + shared(gateScores, 1, i) + shared(gateScores, 2, h);
+        loadShared(gateScores, at, row, result.length);
         Activation activation = setting.activation();
         boolean add = setting.combination() == Combination.ADD;
         float value = activation.apply(row[0]);
@@ -230,6 +222,13 @@ final class AttentionLoops {
             Arrays.fill(to, 0, n, Elements.get(tensor.dataType(), tensor.segment(), offset));
         } else {
             load(tensor, offset, to, n);
+        }
+    }
+
+    private void loadWide(Tensor tensor, long offset, double[] to) {
+        load(tensor, offset, row, to.length);
+        for (int d = 0; d < to.length; d++) {
+            to[d] = row[d];
         }
     }
 

@@ -162,6 +162,7 @@ bool attend(ga_runtime runtime, const ga_attention_params *params, Refusal &no) 
   if (!workspace.get()) return false;
   char *lengths = workspace.get() + workspace_bytes(s, r.pool.threads());
   if (!copy_key_lengths(p, reinterpret_cast<int32_t *>(lengths), no)) return false;
+  if (!fits(p, r.kernels.geometry, s)) return no.invalid("key_lengths changed during the call");
   forward(p, s, r.kernels, r.pool, workspace.get());
   return true;
 }

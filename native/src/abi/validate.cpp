@@ -50,13 +50,14 @@ bool count_elements(const Expected &e, int64_t &n, Refusal &no) {
   return true;
 }
 
-bool check_strides(const Expected &e, Refusal &no) {
+// A tensor without elements may have any strides that are not negative.
+bool check_strides(const Expected &e, bool empty, Refusal &no) {
   for (int a = 0; a < 4; a++) {
     const int64_t stride = e.tensor.stride[a];
     if (stride < 0)
       return no.invalid("%s has stride %" PRId64 " on its %s axis; strides must not be negative", e.name, stride,
                         kAxis[a]);
-    if (e.extent[a] <= 1) continue;
+    if (e.extent[a] <= 1 || empty) continue;
     if (a == 3 && stride != 1 && !(stride == 0 && e.shared_axes))
       return no.invalid("%s has stride %" PRId64 " on its dim axis; it must be contiguous (1%s)", e.name, stride,
                         e.shared_axes ? ", or 0 when shared" : "");
@@ -112,7 +113,7 @@ bool check_tensor(const Expected &e, Purpose purpose, View &view, Refusal &no) {
   view.element_bytes = bytes_of(t.dtype);
   if (!t.data) return true;
   if (t.reserved != 0) return no.invalid("%s.reserved is %d; it must be 0", e.name, t.reserved);
-  if (!check_strides(e, no)) return false;
+  if (!check_strides(e, n == 0, no)) return false;
   if (n > 0) {
     if (!check_span(e, no)) return false;
     const auto address = reinterpret_cast<uintptr_t>(t.data);

@@ -26,13 +26,34 @@ class Layout {
 
 constexpr int kTileRowSlack = 8;  // a ragged last tile may touch a few rows more
 
+// The most that any sequence of the batch needs. Lengths out of range count as the nearest allowed one: they are refused
+// later, and must not harm here.
+template <class Need>
+int64_t most_needed(const Problem &p, Need need) {
+  int64_t most = 0;
+  for (int64_t b = 0; b < (p.key_lengths.data ? p.batch : 1); b++) {
+    const int64_t length = p.key_length(b);
+    const int64_t n = need(length < 0 ? 0 : length > p.seq_k ? p.seq_k : length);
+    if (n > most) most = n;
+  }
+  return most;
+}
+
+int64_t panels_needed(const Problem &p, const Geometry &g) {
+  return most_needed(p, [&](int64_t length) { return ceil_div(length - first_packed_key(p, length), g.panel); });
+}
+
+int64_t chunks_needed(const Problem &p, const Schedule &s) {
+  return most_needed(p, [&](int64_t length) { return s.chunks_of(length); });
+}
+
 bool prefill(const Problem &p, const Geometry &g, Schedule &s) {
   const bool pairs = g.bf16_pairs && p.dtype() == GA_BF16;
   const int pack = pairs ? 2 : 1;
   const int64_t even = ceil_div(s.rows, ceil_div(s.rows, kQueryBlock));
   s.query_block = round_up(even, 6);
   s.query_blocks = ceil_div(s.rows, s.query_block);
-  s.panels = ceil_div(p.seq_k, g.panel);
+  s.panels = panels_needed(p, g);
   s.key_units = p.head_dim / pack;
   s.value_units = s.panels * g.panel / pack;
   s.value_panels = ceil_div(p.head_dim_v, g.panel);
@@ -69,7 +90,7 @@ bool decode(const Problem &p, const Geometry &g, Schedule &s) {
   while (s.head_block * 2 <= p.heads_kv && p.heads_kv % (s.head_block * 2) == 0 && s.head_block * run < kDecodeMinRun)
     s.head_block *= 2;
   s.head_blocks = p.heads_kv / s.head_block;
-  s.chunks = s.chunks_of(p.seq_k);
+  s.chunks = chunks_needed(p, s);
   s.partial_floats = 16 + round_up(p.head_dim_v, 2 * g.width);  // pairs of vectors are stored whole
 
   Layout shared;
@@ -103,6 +124,11 @@ bool make_schedule(const Problem &p, const Geometry &g, Schedule &s) {
     return true;
   }
   return s.phase == kDecode ? decode(p, g, s) : prefill(p, g, s);
+}
+
+bool fits(const Problem &p, const Geometry &g, const Schedule &s) {
+  if (s.tasks == 0) return true;
+  return s.phase == kPrefill ? panels_needed(p, g) <= s.panels : chunks_needed(p, s) <= s.chunks;
 }
 
 }  // namespace ga

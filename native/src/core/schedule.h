@@ -5,6 +5,7 @@
 // whomever it is computed.
 #pragma once
 
+#include "core/mask.h"
 #include "core/number.h"
 #include "core/problem.h"
 
@@ -35,7 +36,7 @@ struct Schedule {
 
   // Prefill
   int64_t query_block, query_blocks;
-  int64_t panels;                  // key panels per head
+  int64_t panels;                  // key panels per head, of the sequence that needs most
   int64_t key_units, value_units;  // 32-bit units of a packed key; packed units along the keys
   int64_t value_panels;            // column panels of V
   int64_t keys_offset, values_offset, flags_offset;
@@ -59,7 +60,14 @@ struct Schedule {
   }
 };
 
-// False when a size overflows.
+// Prefill packs the keys that some row of the sequence sees: from here on, on a block's border.
+static GA_ALWAYS_INLINE int64_t first_packed_key(const Problem &p, int64_t key_length) {
+  return p.seq_q == 0 ? 0 : visible_keys(p, key_length, 0).lo / kKeyBlock * kKeyBlock;
+}
+
+// The scratch is sized for the key lengths as they are; whoever uses the schedule with a later copy of them checks it with
+// fits. False when a size overflows.
 bool make_schedule(const Problem &p, const Geometry &g, Schedule &s);
+bool fits(const Problem &p, const Geometry &g, const Schedule &s);
 
 }  // namespace ga

@@ -300,6 +300,7 @@ void Decode<Product, T>::tile(int64_t key, int64_t end, int32_t h) {
 // All chunks of one group of heads are done: brings them to one maximum, adds them in order, and finishes the rows.
 template <class Product, class T>
 void Decode<Product, T>::merge() {
+  const Epilogue<T> epilogue(p_);
   const int64_t chunks = s_.chunks_of(p_.key_length(b_));
   for (int32_t h = 0; h < s_.head_block; h++)
     for (int64_t r = 0; r < s_.rows; r++) {
@@ -324,7 +325,7 @@ void Decode<Product, T>::merge() {
         total->maximum = maximum;
         total->sum = sum;
       }
-      finish_row<T>(p_, b_, r / p_.group, (head0_ + h) * p_.group + r % p_.group, total->y(), total->sum, total->maximum);
+      epilogue.finish(b_, r / p_.group, (head0_ + h) * p_.group + r % p_.group, total->y(), total->sum, total->maximum);
     }
 }
 

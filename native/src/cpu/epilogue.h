@@ -7,6 +7,7 @@
 #include "cpu/math.h"
 
 namespace ga::GA_ISA {
+namespace {
 
 // A vector (n lanes) of a row whose elements are stride (0 or 1) apart, of any of the three types.
 template <class T>
@@ -37,48 +38,105 @@ GA_INLINE F rounded(F x) {
   return load(memory);
 }
 
-// Row (b, i, h) of the output from y [head_dim_v], the sum over keys of exp2(s - maximum) * v, and the sum of those weights.
-template <class T>
-static void finish_row(const Problem &p, int64_t b, int64_t i, int64_t h, float *y, float sum, float maximum) {
+// Elements of type G, all of them there: the case that deserves a loop of its own, out = y * factor * sigmoid(gate).
+template <class T, class G>
+GA_INLINE void multiply_by_sigmoid(const float *y, F factor, const char *gate, int64_t columns, T *out) {
   constexpr Precision precision = sizeof(T) == 4 ? kFine : kCoarse;
-  const int64_t columns = p.head_dim_v;
-  const bool empty = sum == 0;  // the row sees no key; a NaN is not 0 and goes on
-  if (p.lse.data)
-    *reinterpret_cast<float *>(p.lse.at(b, i, h)) = empty        ? -__builtin_inff()
-                                                    : sum != sum ? sum
-                                                                 : kLn2 * (maximum + log2_scalar(sum));
+  const G *g = reinterpret_cast<const G *>(gate);
+  int64_t d = 0;
+  for (; d + kWidth <= columns; d += kWidth)
+    store(out + d, mul(mul(load(y + d), factor), sigmoid<precision>(load(g + d))));
+  if (d < columns) {
+    const int n = static_cast<int>(columns - d);
+    store(out + d, mul(mul(load(y + d), factor), sigmoid<precision>(load(g + d, n))), n);
+  }
+}
 
-  F factor = set(empty ? 0.0f : 1.0f / sum);
-  const char *weight = nullptr;
-  if (p.pre_gate == GA_PRE_RMS_NORM) {
-    F squares = zero();
-    for (int64_t d = 0; d < columns; d += kWidth) {
-      const int n = columns - d < kWidth ? static_cast<int>(columns - d) : kWidth;
-      const F x = mul(load(y + d), factor);
-      squares = fma(keep_range(x, 0, n, zero()), x, squares);
-    }
-    const float mean = reduce_add(squares) / static_cast<float>(columns) + p.norm_eps;
-    factor = mean == 0 ? zero() : mul(factor, reciprocal_sqrt(set(mean)));  // a row of zeros stays one, whatever norm_eps
-    if (p.norm_weight.data) weight = p.norm_weight.at(0, 0, h);
+// What all rows of a call have in common.
+template <class T>
+class Epilogue {
+ public:
+  explicit Epilogue(const Problem &p)
+      : p_(p),
+        plain_(p.pre_gate != GA_PRE_SILU && !p.norm_weight.data && !p.round_before_gate),
+        sigmoid_(p.gate.data && p.gate.dim == 1 && p.activation == GA_SIGMOID && p.combination == GA_MULTIPLY && plain_) {
   }
 
-  const char *gate = p.gate.data ? p.gate.at(b, i, h) : nullptr;
-  const bool one_score = gate && p.gate.dim == 0;  // head-wise
-  F a = one_score ? activate<precision>(p.activation, load_row(p.gate, gate, 0, kWidth)) : zero();
-  T *out = reinterpret_cast<T *>(p.out.at(b, i, h));
-  const bool plain = p.pre_gate != GA_PRE_SILU && !weight && !p.round_before_gate;
+  // Brings the row's gate and output closer: rows are far apart in memory, and no hardware foresees the next one.
+  void prefetch(int64_t b, int64_t i, int64_t h) const {
+    const char *out = p_.out.at(b, i, h);
+    for (int64_t byte = 0; byte < p_.head_dim_v * p_.out.element_bytes; byte += 64) __builtin_prefetch(out + byte, 1);
+    if (!p_.gate.data) return;
+    const char *gate = p_.gate.at(b, i, h);
+    for (int64_t byte = 0; byte <= (p_.head_dim_v - 1) * p_.gate.dim * p_.gate.element_bytes; byte += 64)
+      __builtin_prefetch(gate + byte, 0);
+  }
 
-  for (int64_t d = 0; d < columns; d += kWidth) {
-    const int n = columns - d < kWidth ? static_cast<int>(columns - d) : kWidth;
+  // Row (b, i, h) of the output from y [head_dim_v], the sum over keys of exp2(s - maximum) * v, and the sum of those weights.
+  void finish(int64_t b, int64_t i, int64_t h, const float *y, float sum, float maximum) const;
+
+ private:
+  static constexpr Precision kPrecision = sizeof(T) == 4 ? kFine : kCoarse;
+
+  F norm_factor(const float *y, F factor) const;
+  void finish_any(int64_t h, const float *y, F factor, const char *gate, T *out) const;
+
+  const Problem &p_;
+  const bool plain_;    // nothing happens between normalization and gate
+  const bool sigmoid_;  // the element-wise sigmoid gate and nothing else
+};
+
+template <class T>
+void Epilogue<T>::finish(int64_t b, int64_t i, int64_t h, const float *y, float sum, float maximum) const {
+  const bool empty = sum == 0;  // the row sees no key; a NaN is not 0 and goes on
+  if (p_.lse.data)
+    *reinterpret_cast<float *>(p_.lse.at(b, i, h)) = empty        ? -__builtin_inff()
+                                                     : sum != sum ? sum
+                                                                  : kLn2 * (maximum + log2_scalar(sum));
+  F factor = set(empty ? 0.0f : 1.0f / sum);
+  if (p_.pre_gate == GA_PRE_RMS_NORM) factor = norm_factor(y, factor);
+  const char *gate = p_.gate.data ? p_.gate.at(b, i, h) : nullptr;
+  T *out = reinterpret_cast<T *>(p_.out.at(b, i, h));
+  if (!sigmoid_) return finish_any(h, y, factor, gate, out);
+  switch (p_.gate.dtype) {
+    case GA_BF16: return multiply_by_sigmoid<T, bf16>(y, factor, gate, p_.head_dim_v, out);
+    case GA_F16: return multiply_by_sigmoid<T, f16>(y, factor, gate, p_.head_dim_v, out);
+    default: return multiply_by_sigmoid<T, float>(y, factor, gate, p_.head_dim_v, out);
+  }
+}
+
+template <class T>
+F Epilogue<T>::norm_factor(const float *y, F factor) const {
+  F squares = zero();
+  for (int64_t d = 0; d < p_.head_dim_v; d += kWidth) {
+    const F x = keep_range(mul(load(y + d), factor), 0, static_cast<int>(p_.head_dim_v - d), zero());
+    squares = fma(x, x, squares);
+  }
+  const float mean = reduce_add(squares) / static_cast<float>(p_.head_dim_v) + p_.norm_eps;
+  return mean == 0 ? zero() : mul(factor, reciprocal_sqrt(set(mean)));  // a row of zeros stays one, whatever norm_eps
+}
+
+// Every combination of options, decided per vector.
+template <class T>
+void Epilogue<T>::finish_any(int64_t h, const float *y, F factor, const char *gate, T *out) const {
+  const char *weight = p_.norm_weight.data ? p_.norm_weight.at(0, 0, h) : nullptr;
+  const bool one_score = gate && p_.gate.dim == 0;  // head-wise
+  F a = one_score ? activate<kPrecision>(p_.activation, load_row(p_.gate, gate, 0, kWidth)) : zero();
+  if (one_score && plain_ && p_.combination == GA_MULTIPLY) {
+    factor = mul(factor, a);
+    gate = nullptr;
+  }
+  for (int64_t d = 0; d < p_.head_dim_v; d += kWidth) {
+    const int n = p_.head_dim_v - d < kWidth ? static_cast<int>(p_.head_dim_v - d) : kWidth;
     F x = mul(load(y + d), factor);
-    if (!plain) {
-      if (weight) x = mul(x, load_row(p.norm_weight, weight, d, n));
-      if (p.pre_gate == GA_PRE_SILU) x = mul(x, sigmoid<precision>(x));
-      if (p.round_before_gate) x = rounded<T>(x);
+    if (!plain_) {
+      if (weight) x = mul(x, load_row(p_.norm_weight, weight, d, n));
+      if (p_.pre_gate == GA_PRE_SILU) x = mul(x, sigmoid<kPrecision>(x));
+      if (p_.round_before_gate) x = rounded<T>(x);
     }
     if (gate) {
-      if (!one_score) a = activate<precision>(p.activation, load_row(p.gate, gate, d, n));
-      x = p.combination == GA_ADD ? add(x, a) : mul(x, a);
+      if (!one_score) a = activate<kPrecision>(p_.activation, load_row(p_.gate, gate, d, n));
+      x = p_.combination == GA_ADD ? add(x, a) : mul(x, a);
     }
     if (n < kWidth)
       store(out + d, x, n);
@@ -87,4 +145,5 @@ static void finish_row(const Problem &p, int64_t b, int64_t i, int64_t h, float 
   }
 }
 
+}  // namespace
 }  // namespace ga::GA_ISA

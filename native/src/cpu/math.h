@@ -12,10 +12,10 @@ enum Precision { kCoarse, kFine };
 
 constexpr float kLog2E = 1.44269504f, kLog2ELow = 1.92596299e-8f, kLn2 = 0.693147181f;
 
-// 2^x for x up to 127; 2^-126 or less below. A minimax polynomial in the fraction; NaN in, NaN out.
+// 2^x for x up to 127; at most 2^-126 for all x below -126. A minimax polynomial in the fraction; NaN in, NaN out.
 template <Precision P>
 GA_INLINE F exp2(F x) {
-  x = max(set(-126.0f), x);  // this order keeps a NaN
+  x = clamp_exponent(x);
   const F f = fraction(x);
   F p;
   if constexpr (P == kFine) {  // relative error 7.5e-8
@@ -34,12 +34,10 @@ GA_INLINE F exp2(F x) {
   return scale_by_power(p, x);
 }
 
-// e^-x for x >= 0. The fine form carries the rounding error of x * log2(e) along: it would grow with x.
-template <Precision P>
+// e^-x for x >= 0, carrying the rounding error of x * log2(e) along: it would grow with x.
 GA_INLINE F exp_negative(F x) {
   const F t = mul(x, set(-kLog2E));
-  const F e = exp2<P>(t);
-  if constexpr (P == kCoarse) return e;
+  const F e = exp2<kFine>(t);
   const F rest = fma(x, set(-kLog2ELow), fnma(x, set(kLog2E), sub(zero(), t)));
   return fma(e, mul(rest, set(kLn2)), e);
 }
@@ -47,9 +45,11 @@ GA_INLINE F exp_negative(F x) {
 // sigmoid(g) = n / (1 + e) with e = exp(-|g|) and n = 1 or, for negative g, e: no overflow, no cancellation.
 template <Precision P>
 GA_INLINE F sigmoid(F g) {
-  const F e = exp_negative<P>(min(set(126.0f / kLog2E), abs(g)));
+  if constexpr (P == kCoarse)  // the plain form: e reaches 2^126 at most
+    return reciprocal_estimate(add(exp2<kCoarse>(min(set(126.0f), mul(g, set(-kLog2E)))), set(1.0f)));
+  const F e = exp_negative(min(set(126.0f / kLog2E), abs(g)));
   const F d = add(e, set(1.0f));
-  return mul(select_negative(g, e, set(1.0f)), P == kFine ? reciprocal(d) : reciprocal_estimate(d));
+  return mul(select_negative(g, e, set(1.0f)), reciprocal(d));
 }
 
 // tanh: a continued fraction near 0, where the exponential form cancels.
@@ -58,14 +58,14 @@ GA_INLINE F tanh(F x) {
   const F numerator = fma(q, fma(q, add(q, set(378.0f)), set(17325.0f)), set(135135.0f));
   const F denominator = fma(q, fma(q, fma(q, set(28.0f), set(3150.0f)), set(62370.0f)), set(135135.0f));
   const F near = mul(x, div(numerator, denominator));
-  const F e = exp_negative<kFine>(min(set(40.0f), mul(a, set(2.0f))));
+  const F e = exp_negative(min(set(40.0f), mul(a, set(2.0f))));
   const F far = div(sub(set(1.0f), e), add(set(1.0f), e));
   return select_less(a, set(0.9f), near, select_negative(x, sub(zero(), far), far));
 }
 
 // log(1 + e^x) = max(x, 0) + log1p(e^-|x|), and log1p(e) = 2 atanh(s) with s = e / (2 + e) <= 1/3.
 GA_INLINE F softplus(F x) {
-  const F e = exp_negative<kFine>(min(set(126.0f / kLog2E), abs(x)));
+  const F e = exp_negative(min(set(126.0f / kLog2E), abs(x)));
   const F s = div(e, add(e, set(2.0f))), q = mul(s, s);
   F p = set(2.0f / 13);
   p = fma(p, q, set(2.0f / 11));

@@ -25,9 +25,10 @@ struct Bf16Product {
 #endif
 
 enum Finish {
-  kStore,      // C = A B
-  kStoreMax,   // C = A B, and row_max [6 x vector] = max(row_max, the tile's columns)
-  kAccumulate  // C += A B, added at the end: the error grows with the number of tiles, not of products
+  kStore,          // C = A B
+  kStoreMax,       // C = A B, and row_max [6 x vector] = max(row_max, the tile's columns)
+  kAccumulate,     // C += A B, added at the end: the error grows with the number of tiles, not of products
+  kAccumulateMax,  // both
 };
 
 template <class Product, Finish finish, int rows, int vectors>
@@ -55,9 +56,10 @@ template <class Product, Finish finish, int rows, int vectors>
 #pragma GCC unroll 8
     for (int j = 0; j < vectors; j++) {
       float *to = c + i * ldc + j * kWidth;
-      store(to, finish == kAccumulate ? add(acc[i][j], load(to)) : acc[i][j]);
+      if constexpr (finish == kAccumulate || finish == kAccumulateMax) acc[i][j] = add(acc[i][j], load(to));
+      store(to, acc[i][j]);
     }
-    if constexpr (finish == kStoreMax) {
+    if constexpr (finish == kStoreMax || finish == kAccumulateMax) {
       F m = acc[i][0];
 #pragma GCC unroll 8
       for (int j = 1; j < vectors; j++) m = max(m, acc[i][j]);

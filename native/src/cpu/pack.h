@@ -6,6 +6,7 @@
 // Reading Q, K, V happens here alone in prefill, so strides and the element type are dealt with here alone.
 #pragma once
 
+#include "core/mask.h"
 #include "core/schedule.h"
 #include "cpu/microkernel.h"
 
@@ -100,14 +101,15 @@ template <class Product, class T>
 static void pack_task(const Problem &p, const Schedule &s, char *shared, int64_t task) {
   const int64_t head = task / s.panels, panel = task % s.panels;
   const int64_t b = head / p.heads_kv, h = head % p.heads_kv;
-  const int64_t first = panel * kPanel, left = p.key_length(b) - first;
+  const int64_t length = p.key_length(b), start = first_packed_key(p, length);
+  const int64_t first = start + panel * kPanel, left = length - first;
   if (left <= 0) return;  // no row sees these keys
   const int64_t count = left < kPanel ? left : kPanel;
   int32_t *keys = reinterpret_cast<int32_t *>(shared + s.keys_offset) + task * s.key_units * kPanel;
   pack_key_panel<Product, T>(p.k.at(b, first, h), p.k.sequence * p.k.element_bytes, count, s.key_units, keys);
   const int64_t panel_stride = s.value_units * kPanel;
   int32_t *values = reinterpret_cast<int32_t *>(shared + s.values_offset) + head * s.value_panels * panel_stride +
-                    first / Product::kPack * kPanel;
+                    panel * (kPanel / Product::kPack) * kPanel;
   const bool unsafe = pack_value_panel<T>(Product{}, p.v.at(b, first, h), p.v.sequence * p.v.element_bytes, count,
                                           p.head_dim_v, panel_stride, values);
   shared[s.flags_offset + task] = unsafe;

@@ -14,8 +14,11 @@
 namespace ga::GA_ISA {
 namespace {
 
+constexpr int64_t kStripRows = 96;   // rows that go through the three steps together: their scores stay in L1
 constexpr int64_t kValueStep = 128;  // keys of P V per pass: that much of V stays in L1 over all row tiles
-constexpr float kRescaleAt = 8;      // the reference maximum follows only when it grew by over 2^8
+constexpr int64_t kScoreUnits =
+    64;                          // longest sum in one accumulator: f32 scores over all of head_dim would round too often
+constexpr float kRescaleAt = 8;  // the reference maximum follows only when it grew by over 2^8
 
 template <class Product, class T>
 class Prefill {
@@ -34,22 +37,26 @@ class Prefill {
     return {row, n, sees_[row].lo, sees_[row + n - 1].lo, sees_[row].hi, sees_[row + n - 1].hi};
   }
 
+  int64_t position(int64_t row) const { return (row0_ + row) / p_.group; }
+  int64_t query_head(int64_t row) const { return h_ * p_.group + (row0_ + row) % p_.group; }
+  const char *query(int64_t row) const { return p_.q.at(b_, position(row), query_head(row)); }
   void load_queries();
-  void scores(int64_t first, int64_t keys);
-  void softmax(int64_t first, int64_t keys);
+  void scores(int64_t row, int64_t end, int64_t first, int64_t keys);
+  void softmax(int64_t row, int64_t end, int64_t first, int64_t keys);
   void softmax_row(int64_t row, const Tile &t, int64_t first, int64_t keys);
   float row_maximum(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const;
   F weights(const float *s, F scale, F minus_maximum) const {
     return exp2 < Product::kPack == 2 ? kCoarse : kFine > (fma(load(s), scale, minus_maximum));
   }
   void store_weights(int64_t row, int64_t key, F low, F high);
-  void accumulate(int64_t first, int64_t keys);
+  void accumulate(int64_t row, int64_t end, int64_t first, int64_t keys);
   void accumulate_exactly(const Tile &t, int64_t first, int64_t from, int64_t to, int64_t column);
   bool any_unsafe(int64_t from, int64_t to) const;
   void finish();
 
   const Problem &p_;
   const Schedule &s_;
+  const Epilogue<T> epilogue_;
   int64_t b_, h_, row0_, rows_;
   const int32_t *keys_, *values_;
   const char *unsafe_;
@@ -62,11 +69,13 @@ class Prefill {
   float *maximum_;    // [rows], in units of log2, after scaling
   KeyRange *sees_;    // [rows]
   int64_t y_stride_;
-  float scale_;  // |p.scale| * log2(e); the sign went into Q
+  int64_t first_key_;  // the first packed key of this sequence
+  float scale_;        // |p.scale| * log2(e); the sign went into Q
 };
 
 template <class Product, class T>
-Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, char *shared, char *own, int64_t task) : p_(p), s_(s) {
+Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, char *shared, char *own, int64_t task)
+    : p_(p), s_(s), epilogue_(p) {
   const int64_t heads = p.batch * p.heads_kv;
   const int64_t block = s.query_blocks - 1 - task / heads, head = task % heads;  // late rows see most keys: they go first
   b_ = head / p.heads_kv;
@@ -77,6 +86,7 @@ Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, char *shared, 
   values_ = reinterpret_cast<const int32_t *>(shared + s.values_offset) + head * s.value_panels * s.value_units * kPanel;
   unsafe_ = shared + s.flags_offset + head * s.panels;
   y_stride_ = round_up(p.head_dim_v, kWidth);
+  first_key_ = first_packed_key(p, p.key_length(b_));
   scale_ = __builtin_fabsf(p.scale) * kLog2E;
 
   const int64_t rows = round_up(rows_, kTileRows);
@@ -110,47 +120,66 @@ void Prefill<Product, T>::run() {
   const int64_t end = sees_[rows_ - 1].hi;
   for (int64_t first = sees_[0].lo / kKeyBlock * kKeyBlock; first < end; first += kKeyBlock) {
     const int64_t keys = end - first < kKeyBlock ? end - first : kKeyBlock;
-    scores(first, keys);
-    softmax(first, keys);
-    accumulate(first, keys);
+    for (int64_t strip = 0; strip < rows_; strip += kStripRows) {
+      const int64_t strip_end = strip + kStripRows < rows_ ? strip + kStripRows : rows_;
+      scores(strip, strip_end, first, keys);
+      softmax(strip, strip_end, first, keys);
+      accumulate(strip, strip_end, first, keys);
+    }
   }
   finish();
 }
 
 template <class Product, class T>
 void Prefill<Product, T>::load_queries() {
-  for (int64_t r = 0; r < rows_; r++) {
-    const int64_t row = row0_ + r;
-    const char *from = p_.q.at(b_, row / p_.group, h_ * p_.group + row % p_.group);
-    pack_row<Product>(reinterpret_cast<const T *>(from), s_.key_units, q_ + r * s_.key_units, p_.scale < 0);
+  constexpr int64_t ahead = 8;  // rows lie far apart in memory: no hardware foresees the next one
+  for (int64_t r = -ahead; r < rows_; r++) {
+    if (r + ahead < rows_)
+      for (int64_t byte = 0; byte < p_.head_dim * p_.q.element_bytes; byte += 64)
+        __builtin_prefetch(query(r + ahead) + byte);
+    if (r >= 0)
+      pack_row<Product>(reinterpret_cast<const T *>(query(r)), s_.key_units, q_ + r * s_.key_units, p_.scale < 0);
   }
 }
 
 template <class Product, class T>
-void Prefill<Product, T>::scores(int64_t first, int64_t keys) {
+void Prefill<Product, T>::scores(int64_t row, int64_t end, int64_t first, int64_t keys) {
+  const int64_t units = s_.key_units;
   for (int64_t c = 0; c < keys; c += kPanel) {
     const int64_t key = first + c;
-    const int32_t *panel = keys_ + key / kPanel * s_.key_units * kPanel;
-    for (int64_t r = 0; r < rows_; r += kTileRows) {
+    const int32_t *panel = keys_ + (key - first_key_) / kPanel * units * kPanel;
+    for (int64_t r = row; r < end; r += kTileRows) {
       const Tile t = tile_at(r);
       if (key >= t.hi || key + kPanel <= t.lo) continue;
-      const int32_t *q = q_ + r * s_.key_units;
-      float *to = scores_ + r * kKeyBlock + c;
-      if (t.lo_all <= key && key + kPanel <= t.hi_all)
-        multiply<Product, kStoreMax>(t.rows, kPanel, q, s_.key_units, panel, s_.key_units, to, kKeyBlock,
-                                     block_max_ + r * kWidth);
-      else
-        multiply<Product, kStore>(t.rows, t.hi - key, q, s_.key_units, panel, s_.key_units, to, kKeyBlock);
+      const bool all = t.lo_all <= key && key + kPanel <= t.hi_all;
+      const int64_t columns = all ? kPanel : t.hi - key;
+      float *to = scores_ + r * kKeyBlock + c, *row_max = block_max_ + r * kWidth;
+      for (int64_t u = 0; u < units; u += kScoreUnits) {
+        const int64_t n = units - u < kScoreUnits ? units - u : kScoreUnits;
+        const int32_t *q = q_ + r * units + u, *k = panel + u * kPanel;
+        const bool reduce = all && u + n == units;
+        if (u == 0 && reduce)
+          multiply<Product, kStoreMax>(t.rows, columns, q, units, k, n, to, kKeyBlock, row_max);
+        else if (u == 0)
+          multiply<Product, kStore>(t.rows, columns, q, units, k, n, to, kKeyBlock);
+        else if (reduce)
+          multiply<Product, kAccumulateMax>(t.rows, columns, q, units, k, n, to, kKeyBlock, row_max);
+        else
+          multiply<Product, kAccumulate>(t.rows, columns, q, units, k, n, to, kKeyBlock);
+      }
     }
   }
 }
 
 template <class Product, class T>
-void Prefill<Product, T>::softmax(int64_t first, int64_t keys) {
-  for (int64_t r = 0; r < rows_; r += kTileRows) {
+void Prefill<Product, T>::softmax(int64_t row, int64_t end, int64_t first, int64_t keys) {
+  for (int64_t r = row; r < end; r += kTileRows) {
     const Tile t = tile_at(r);
     if (t.hi <= first || t.lo >= first + keys) continue;
-    for (int64_t i = r; i < r + t.rows; i++) softmax_row(i, t, first, keys);
+    for (int64_t i = r; i < r + t.rows; i++) {
+      softmax_row(i, t, first, keys);
+      if (first + keys >= sees_[i].hi) epilogue_.prefetch(b_, position(i), query_head(i));  // its end is near
+    }
   }
 }
 
@@ -174,7 +203,8 @@ float Prefill<Product, T>::row_maximum(int64_t row, const Tile &t, int64_t first
 template <class Product, class T>
 void Prefill<Product, T>::store_weights(int64_t row, int64_t key, F low, F high) {
 #ifdef GA_NATIVE_BF16
-  if constexpr (Product::kPack == 2) return store_units(weights_ + (row * kKeyBlock + key) / 2, pack_pairs(low, high));
+  if constexpr (Product::kPack == 2)
+    return store_units(weights_ + (static_cast<uint64_t>(row * kKeyBlock + key) >> 1), pack_pairs(low, high));
 #endif
   store(scores_ + row * kKeyBlock + key, low);
   store(scores_ + row * kKeyBlock + key + kWidth, high);
@@ -228,18 +258,18 @@ void Prefill<Product, T>::softmax_row(int64_t row, const Tile &t, int64_t first,
 
 template <class Product, class T>
 bool Prefill<Product, T>::any_unsafe(int64_t from, int64_t to) const {
-  for (int64_t panel = from / kPanel; panel <= (to - 1) / kPanel; panel++)
+  for (int64_t panel = (from - first_key_) / kPanel; panel <= (to - 1 - first_key_) / kPanel; panel++)
     if (unsafe_[panel]) return true;
   return false;
 }
 
 template <class Product, class T>
-void Prefill<Product, T>::accumulate(int64_t first, int64_t keys) {
+void Prefill<Product, T>::accumulate(int64_t row, int64_t end, int64_t first, int64_t keys) {
   constexpr int64_t pack = Product::kPack, stride = kKeyBlock / pack;
   for (int64_t v = 0; v < keys; v += kValueStep)
     for (int64_t column = 0; column < p_.head_dim_v; column += kPanel) {
-      const int32_t *values = values_ + (column / kPanel * s_.value_units + first / pack) * kPanel;
-      for (int64_t r = 0; r < rows_; r += kTileRows) {
+      const int32_t *values = values_ + (column / kPanel * s_.value_units + (first - first_key_) / pack) * kPanel;
+      for (int64_t r = row; r < end; r += kTileRows) {
         const Tile t = tile_at(r);
         const int64_t from = t.lo - first > v ? t.lo - first : v;
         int64_t to = t.hi - first < v + kValueStep ? t.hi - first : v + kValueStep;
@@ -262,7 +292,7 @@ void Prefill<Product, T>::accumulate(int64_t first, int64_t keys) {
 template <class Product, class T>
 void Prefill<Product, T>::accumulate_exactly(const Tile &t, int64_t first, int64_t from, int64_t to, int64_t column) {
   constexpr int64_t pack = Product::kPack, stride = kKeyBlock / pack;
-  const int32_t *values = values_ + (column / kPanel * s_.value_units + first / pack) * kPanel;
+  const int32_t *values = values_ + (column / kPanel * s_.value_units + (first - first_key_) / pack) * kPanel;
   const int64_t left = p_.head_dim_v - column, columns = left < kPanel ? left : kPanel;
   for (int64_t r = t.row; r < t.row + t.rows; r++) {
     const int64_t lo = sees_[r].lo - first > from ? sees_[r].lo - first : from;
@@ -294,11 +324,9 @@ void Prefill<Product, T>::accumulate_exactly(const Tile &t, int64_t first, int64
 
 template <class Product, class T>
 void Prefill<Product, T>::finish() {
-  for (int64_t r = 0; r < rows_; r++) {
-    const int64_t row = row0_ + r;
-    finish_row<T>(p_, b_, row / p_.group, h_ * p_.group + row % p_.group, y_ + r * y_stride_,
-                  reduce_add(load(sum_ + r * kWidth)), maximum_[r]);
-  }
+  for (int64_t r = 0; r < rows_; r++)
+    epilogue_.finish(b_, position(r), query_head(r), y_ + r * y_stride_, reduce_add(load(sum_ + r * kWidth)),
+                     maximum_[r]);
 }
 
 template <class Product, class T>

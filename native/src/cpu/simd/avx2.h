@@ -70,6 +70,7 @@ GA_INLINE float reduce_max(F x) {
   s = _mm_max_ps(s, _mm_movehl_ps(s, s));
   return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
 }
+GA_INLINE F clamp_exponent(F x) { return max(set(-126.0f), x); }  // this order keeps a NaN
 GA_INLINE F fraction(F x) { return sub(x, _mm256_floor_ps(x)); }
 // p * 2^floor(x) for x in [-126, 127]: adds to the exponent. A NaN in p stays one: x was NaN too, and converts to INT_MIN,
 // whose shifted bits are 0.

@@ -70,6 +70,7 @@ GA_INLINE F keep_range(F x, int lo, int hi, F other) {
 }
 GA_INLINE float reduce_add(F x) { return _mm512_reduce_add_ps(x); }
 GA_INLINE float reduce_max(F x) { return _mm512_reduce_max_ps(x); }
+GA_INLINE F clamp_exponent(F x) { return x; }  // scale_by_power takes any x
 GA_INLINE F fraction(F x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }  // x - floor(x)
 GA_INLINE F scale_by_power(F p, F x) { return _mm512_scalef_ps(p, x); }                               // p * 2^floor(x)
 GA_INLINE F reciprocal_estimate(F x) { return _mm512_rcp14_ps(x); }                                   // 14 bits

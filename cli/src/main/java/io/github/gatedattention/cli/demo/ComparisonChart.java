@@ -5,6 +5,7 @@ import java.awt.Color;
 import java.awt.Font;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import org.knowm.xchart.AnnotationText;
@@ -24,11 +25,11 @@ final class ComparisonChart {
     private static final List<Color> COLORS = List.of(new Color(0x1b6f7a), new Color(0x8a9aa5), new Color(0xc3ccd2));
 
     private static final Color INK = new Color(0x22303a);
-    private static final Color FAINT = new Color(0xe3e7ea);
+    private static final Color FAINT = new Color(0xeceff1);
     private static final double BAR_SPACE = 0.78;
 
-    /** From a bar's end to the middle of its label, as a factor. */
-    private static final double ABOVE = 1.24;
+    /** From a bar's end to the middle of its label, as a share of the axis. */
+    private static final double ABOVE = 0.025;
 
     private ComparisonChart() {}
 
@@ -38,9 +39,23 @@ final class ComparisonChart {
                 .width(WIDTH)
                 .height(HEIGHT)
                 .title("Gated attention, one Qwen3-Next layer, on " + machine)
+                .xAxisTitle(String.format(
+                        Locale.ROOT,
+                        "Hq %d, Hkv %d, D %d, causal, elementwise sigmoid gate; in parentheses: times the first bar",
+                        Layer.QUERY_HEADS,
+                        Layer.KEY_VALUE_HEADS,
+                        Layer.DIM))
                 .yAxisTitle("milliseconds, logarithmic")
                 .build();
-        style(chart.getStyler(), contestants);
+        double[] times = contestants.stream()
+                .flatMapToDouble(c -> times(c).stream().mapToDouble(t -> t))
+                .toArray();
+        double least = Math.floor(Math.log10(Arrays.stream(times).min().orElse(1) / 2));
+        double most = Math.ceil(Math.log10(Arrays.stream(times).max().orElse(1) * 1.5));
+        double above = Math.pow(10, (most - least) * ABOVE);
+        style(chart.getStyler());
+        chart.getStyler().setYAxisMin(Math.pow(10, least));
+        chart.getStyler().setYAxisMax(Math.pow(10, most));
         List<String> groups = List.of(
                 String.format(Locale.ROOT, "prefill of %,d tokens", Layer.PROMPT),
                 String.format(Locale.ROOT, "decode, per token, after %,d", Layer.PROMPT));
@@ -53,7 +68,7 @@ final class ComparisonChart {
                 double ratio = time / times(contestants.getFirst()).get(group);
                 // Each group is 1 wide, and its bars share BAR_SPACE of that.
                 double x = group + 0.5 + BAR_SPACE * ((i + 0.5) / contestants.size() - 0.5);
-                chart.addAnnotation(new AnnotationText(label(time, ratio), x, time * ABOVE, false));
+                chart.addAnnotation(new AnnotationText(label(time, ratio), x, time * above, false));
             }
         }
         var bytes = new ByteArrayOutputStream();
@@ -72,19 +87,9 @@ final class ComparisonChart {
         return ratio == 1 ? time : time + "  (" + Numbers.ratio(ratio) + ")";
     }
 
-    private static void style(CategoryStyler styler, List<Contestant> contestants) {
-        double least = contestants.stream()
-                .flatMap(c -> times(c).stream())
-                .min(Double::compare)
-                .orElse(1.0);
-        double most = contestants.stream()
-                .flatMap(c -> times(c).stream())
-                .max(Double::compare)
-                .orElse(1.0);
+    private static void style(CategoryStyler styler) {
         styler.setYAxisLogarithmic(true);
         styler.setYAxisLogarithmicDecadeOnly(true);
-        styler.setYAxisMin(Math.pow(10, Math.floor(Math.log10(least / 2))));
-        styler.setYAxisMax(Math.pow(10, Math.ceil(Math.log10(most * 1.5))));
         styler.setYAxisTickLabelsFormattingFunction(
                 value -> value < 1 ? value.toString() : String.format(Locale.ROOT, "%,.0f", value));
         styler.setAvailableSpaceFill(BAR_SPACE);

@@ -42,7 +42,7 @@ class Instance {
  private:
   void fill(const View &view, double size);
   void fill_inputs();
-  void add_trend(const View &view, double last);
+  void add_trend(const View &view, double at_first, double at_last);
   void poison_unseen(const View &view);
   ga_tensor tensor(const View &view) const;
   std::vector<std::byte> bits(const View &view) const;

@@ -66,7 +66,7 @@ void random_scores(Case &c, Random &random) {
   c.query_size = random.pick({0.25, 1.0, 1.0, 3.0});
   c.value_size = random.pick({0.01, 1.0, 1.0, 30.0});
   c.gate_size = random.pick({1.0, 4.0, 12.0, 40.0});
-  if (random.chance(0.3)) c.trend = random.pick({-150.0, -20.0, 20.0, 150.0});
+  if (random.chance(0.3)) c.trend = random.pick({-100.0, -20.0, 20.0, 100.0});
 }
 
 void random_epilogue(Case &c, Random &random) {

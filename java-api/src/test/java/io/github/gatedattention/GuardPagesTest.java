@@ -2,6 +2,7 @@ package io.github.gatedattention;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.github.gatedattention.child.FarApart;
 import io.github.gatedattention.child.GuardPages;
 import io.github.gatedattention.child.ReadBeyond;
 import io.github.gatedattention.testing.ChildJvm;
@@ -23,5 +24,13 @@ class GuardPagesTest {
         ChildJvm.Result result = ChildJvm.run(List.of(), ReadBeyond.class);
         assertThat(result.exit()).as(result.output()).isNotZero();
         assertThat(result.output()).contains("reading", "SIGSEGV").doesNotContain("survived");
+    }
+
+    /** Offsets beyond 2^31 elements and 2^32 bytes. */
+    @Test
+    void tensorsThatSpanGigabytes() {
+        ChildJvm.Result result = ChildJvm.run(List.of(), FarApart.class);
+        assertThat(result.exit()).as(result.output()).isZero();
+        assertThat(result.output()).contains("all right");
     }
 }

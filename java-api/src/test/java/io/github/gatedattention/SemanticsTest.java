@@ -236,4 +236,41 @@ class SemanticsTest {
                     .isCloseTo((float) Math.log(4), offset(type == DataType.F32 ? 1e-5f : 2e-3f));
         }
     }
+
+    /** The stride of an axis of one element leads nowhere, so it may be anything. */
+    @ParameterizedTest
+    @MethodSource("targetsAndTypes")
+    void axesOfOneElementMayHaveAnyStride(Target target, DataType type) {
+        for (int queries : new int[] {1, 5}) {
+            try (Arena arena = Arena.ofConfined()) {
+                Sample sample = Sample.of(arena, GATED, type, new Sample.Shape(1, queries, 9, 1, 1, 64, 64));
+                run(sample, target);
+                float[] expected = sample.out().toFloatArray();
+                for (long stride : new long[] {0, 3, 1L << 60}) {
+                    Operands o = sample.operands();
+                    Sample strange = sample.with(Operands.of(
+                                    strange(o.q(), stride),
+                                    strange(o.k(), stride),
+                                    strange(o.v(), stride),
+                                    strange(o.gate(), stride),
+                                    strange(o.out(), stride))
+                            .withLse(strange(o.lse(), stride)));
+                    run(strange, target);
+                    assertThat(sample.out().toFloatArray())
+                            .as("stride %d", stride)
+                            .isEqualTo(expected);
+                }
+            }
+        }
+    }
+
+    private static Tensor strange(Tensor tensor, long stride) {
+        long[] strides = tensor.strides();
+        for (int axis = 0; axis < tensor.rank() - 1; axis++) {
+            if (tensor.dim(axis) == 1) {
+                strides[axis] = stride;
+            }
+        }
+        return Tensor.of(tensor.segment(), tensor.dataType(), tensor.shape(), strides);
+    }
 }

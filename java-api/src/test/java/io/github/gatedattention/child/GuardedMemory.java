@@ -16,7 +16,8 @@ final class GuardedMemory {
 
     private static final int PROT_NONE = 0;
     private static final int PROT_READ_WRITE = 3;
-    private static final int MAP_PRIVATE_ANONYMOUS = 0x22;
+    /** MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE: pages come to be when they are touched. */
+    private static final int MAP_PRIVATE_ANONYMOUS = 0x4022;
 
     private static final MethodHandle MMAP = function(
             "mmap",
@@ -55,6 +56,11 @@ final class GuardedMemory {
             bytes *= extent;
         }
         return Tensor.of(segment(arena, side, bytes), type, shape);
+    }
+
+    /** Memory of any size, of which only what is touched takes room. */
+    static MemorySegment sparse(Arena arena, long bytes) {
+        return MemorySegment.ofAddress(map(arena, bytes)).reinterpret(bytes, arena, null);
     }
 
     private static MemorySegment segment(Arena arena, Side side, long bytes) {

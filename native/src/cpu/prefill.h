@@ -275,7 +275,8 @@ void Prefill<Product, T>::accumulate(int64_t row, int64_t end, int64_t first, in
         int64_t to = t.hi - first < v + kValueStep ? t.hi - first : v + kValueStep;
         if (to > keys) to = keys;
         if (from >= to) continue;
-        if ((t.lo_all > first + from || t.hi_all < first + to) && any_unsafe(first + from, first + to)) {
+        const int64_t low = from / pack * pack, high = round_up(to, pack);  // a pair's other key is multiplied as well
+        if ((t.lo_all > first + low || t.hi_all < first + high) && any_unsafe(first + from, first + to)) {
           accumulate_exactly(t, first, from, to, column);
           continue;
         }

@@ -125,6 +125,48 @@ class SemanticsTest {
         }
     }
 
+    /**
+     * Kernels take 16-bit keys by pairs, and a tile of rows may belong to one query: each key in turn is NaN, and the query before it and
+     * the queries whose window is past it keep their bits.
+     */
+    @ParameterizedTest
+    @MethodSource("targetsAndTypes")
+    void nanInThePartnerOfAPair(Target target, DataType type) {
+        int length = 12;
+        Setting[] settings = {GATED, GATED.withMask(true, 3, -1), GATED.withMask(false, 2, 1)};
+        for (Setting setting : settings) {
+            int left = setting.windowLeft() < 0 ? length : (int) setting.windowLeft();
+            int right = setting.causal() ? 0 : (int) setting.windowRight();
+            try (Arena arena = Arena.ofConfined();
+                    GatedAttention attention =
+                            target.builder(setting, type, 8, 1, 64, 64).build()) {
+                Sample sample = Sample.of(arena, setting, type, new Sample.Shape(1, length, length, 8, 1, 64, 64));
+                Operands o = sample.operands();
+                attention.forward(o);
+                float[] clean = o.out().toFloatArray();
+                for (int key = 0; key < length; key++) {
+                    for (Tensor spoiled : new Tensor[] {o.k(), o.v()}) {
+                        float before = spoiled.getFloat(0, key, 0, 7);
+                        spoiled.setFloat(Float.NaN, 0, key, 0, 7);
+                        attention.forward(o);
+                        spoiled.setFloat(before, 0, key, 0, 7);
+                        float[] out = o.out().toFloatArray();
+                        for (int n = 0; n < out.length; n++) {
+                            int i = n / (8 * 64);
+                            boolean seen = key >= i - left && key <= i + right;
+                            boolean isNan = seen && (spoiled == o.k() || n % 64 == 7);
+                            if (isNan ? !Float.isNaN(out[n]) : out[n] != clean[n]) {
+                                throw new AssertionError("key " + key + " of " + (spoiled == o.k() ? "k" : "v")
+                                        + " is NaN: query " + i + " has " + out[n] + " where it had " + clean[n] + ", "
+                                        + setting);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     private interface IsNan {
         boolean at(int i, int h, int d);
     }

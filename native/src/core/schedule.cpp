@@ -87,7 +87,8 @@ bool prefill(const Problem &p, const Geometry &g, Schedule &s) {
 bool decode(const Problem &p, const Geometry &g, Schedule &s) {
   const int64_t run = int64_t{p.head_dim} * p.k.element_bytes;
   s.head_block = 1;
-  while (s.head_block * 2 <= p.heads_kv && p.heads_kv % (s.head_block * 2) == 0 && s.head_block * run < kDecodeMinRun)
+  while (p.k.head < p.k.sequence && p.heads_kv % (s.head_block * 2) == 0 && s.head_block * run < kDecodeRun &&
+         s.head_block < 32)
     s.head_block *= 2;
   s.head_blocks = p.heads_kv / s.head_block;
   s.chunks = chunks_needed(p, s);

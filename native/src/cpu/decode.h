@@ -33,7 +33,7 @@ struct Rows {
 };
 
 GA_INLINE void prefetch(const Rows &ahead, int j, int64_t byte) {
-  if (j < ahead.count) __builtin_prefetch(ahead.data + j * ahead.stride + byte, 0, 2);
+  if (j < ahead.count) __builtin_prefetch(ahead.data + j * ahead.stride + byte, 0, 3);
 }
 
 // scores[g][j] = q row g . key j, for all keys of the tile; G rows share each key's load.

@@ -16,8 +16,9 @@ namespace {
 
 constexpr int64_t kStripRows = 96;   // rows that go through the three steps together: their scores stay in L1
 constexpr int64_t kValueStep = 128;  // keys of P V per pass: that much of V stays in L1 over all row tiles
-constexpr int64_t kScoreUnits =
-    64;                          // longest sum in one accumulator: f32 scores over all of head_dim would round too often
+// Longest sum in one accumulator of a score: over all of head_dim, f32 would round too often for its error bound.
+template <class Product>
+constexpr int64_t kScoreUnits = Product::kPack == 2 ? 128 : 32;
 constexpr float kRescaleAt = 8;  // the reference maximum follows only when it grew by over 2^8
 
 template <class Product, class T>
@@ -154,8 +155,8 @@ void Prefill<Product, T>::scores(int64_t row, int64_t end, int64_t first, int64_
       const bool all = t.lo_all <= key && key + kPanel <= t.hi_all;
       const int64_t columns = all ? kPanel : t.hi - key;
       float *to = scores_ + r * kKeyBlock + c, *row_max = block_max_ + r * kWidth;
-      for (int64_t u = 0; u < units; u += kScoreUnits) {
-        const int64_t n = units - u < kScoreUnits ? units - u : kScoreUnits;
+      for (int64_t u = 0; u < units; u += kScoreUnits<Product>) {
+        const int64_t n = units - u < kScoreUnits<Product> ? units - u : kScoreUnits<Product>;
         const int32_t *q = q_ + r * units + u, *k = panel + u * kPanel;
         const bool reduce = all && u + n == units;
         if (u == 0 && reduce)

@@ -105,6 +105,26 @@ TEST_P(NotANumber, OutsideTheWindowReachesNobody) {
   }
 }
 
+// Kernels that multiply keys in pairs must not let a hidden key in beside the first or the last one that is seen.
+TEST_P(NotANumber, OfAKeyBesideTheWindowReachesNobody) {
+  for (const ga_dtype dtype : kFloatTypes) {
+    Case c = shaped_case({"all rows of a position together", 1, 7, 33, 8, 1, 64, 72, false}, dtype);
+    c.window_left = 7;
+    c.window_right = 2;
+    for (int64_t key = 0; key < c.seq_k; ++key) {
+      const auto reached = [&](int64_t, int64_t i, int64_t) {
+        const int64_t diagonal = i + c.seq_k - c.seq_q;
+        return key >= diagonal - 7 && key <= diagonal + 2;
+      };
+      const auto spoil = [&](const Instance &x) {
+        fill_row(x, c.k, 0, key, 0, kNan);
+        fill_row(x, c.v, 0, key, 0, kNan);
+      };
+      expect_reached(c, spoil, reached, true);
+    }
+  }
+}
+
 TEST_P(NotANumber, BeyondTheKeyLengthReachesNobody) {
   const auto nobody = [](int64_t, int64_t, int64_t) { return false; };
   for (const Shape &shape : kBoth) {

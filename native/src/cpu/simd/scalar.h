@@ -78,9 +78,7 @@ GA_INLINE F mul(F a, F b) { GA_LANES(a.lane[i] * b.lane[i]); }
 GA_INLINE F div(F a, F b) { GA_LANES(a.lane[i] / b.lane[i]); }
 GA_INLINE F fma(F a, F b, F c) { GA_LANES(a.lane[i] * b.lane[i] + c.lane[i]); }
 // c - a * b with the exact product: what is left of a rounded one comes out right.
-GA_INLINE F fnma(F a, F b, F c) {
-  GA_LANES(static_cast<float>(c.lane[i] - static_cast<double>(a.lane[i]) * b.lane[i]));
-}
+GA_INLINE F fnma(F a, F b, F c) { GA_LANES(static_cast<float>(c.lane[i] - static_cast<double>(a.lane[i]) * b.lane[i])); }
 GA_INLINE F min(F a, F b) { GA_LANES(a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]); }  // b where either is NaN
 GA_INLINE F max(F a, F b) { GA_LANES(a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]); }  // b where either is NaN
 GA_INLINE F abs(F a) { GA_LANES(__builtin_fabsf(a.lane[i])); }

@@ -61,7 +61,7 @@ final class RandomCase {
         } while ((long) batch * seqQ * seqK * headsQ * (dim + dimV) > MOST_PRODUCTS);
 
         setting = randomSetting(dim);
-        double spread = random.nextInt(8) == 0 ? 3 : 1;
+        double spread = random.nextInt(8) == 0 ? 6 : 1;
         double mean = random.nextInt(8) == 0 ? random.nextDouble() / 2 : 0;
         double outlying = random.nextInt(8) == 0 ? 2 * random.nextDouble() : 0;
         q = withOutliers(normal(mean, spread, batch, seqQ, headsQ, dim), outlying)

@@ -28,12 +28,12 @@ namespace {
 uint64_t floating_point_control() {
 #if defined(__x86_64__)
   uint16_t x87 = 0;
-  __asm__("fnstcw %0" : "=m"(x87));
+  __asm__ volatile("fnstcw %0" : "=m"(x87));
   // Without the sticky flags of exceptions that happened.
   return (_mm_getcsr() & ~uint32_t{_MM_EXCEPT_MASK}) | uint64_t{x87} << 32;
 #elif defined(__aarch64__)
   uint64_t control = 0;
-  __asm__("mrs %0, fpcr" : "=r"(control));
+  __asm__ volatile("mrs %0, fpcr" : "=r"(control)::"memory");
   return control;
 #endif
 }
@@ -42,7 +42,7 @@ void set_floating_point_control(uint64_t control) {
 #if defined(__x86_64__)
   _mm_setcsr(static_cast<uint32_t>(control));
 #elif defined(__aarch64__)
-  __asm__("msr fpcr, %0" : : "r"(control));
+  __asm__ volatile("msr fpcr, %0" : : "r"(control) : "memory");
 #endif
 }
 

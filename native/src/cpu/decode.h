@@ -32,13 +32,10 @@ struct Rows {
   const char *at(int j) const { return data + (j < count ? j : count - 1) * stride; }
 };
 
-GA_INLINE void prefetch(const Rows &ahead, int j, int64_t byte) {
-  if (j < ahead.count) __builtin_prefetch(ahead.data + j * ahead.stride + byte, 0, 3);
-}
-
-// scores[g][j] = q row g . key j, for all keys of the tile; G rows share each key's load.
+// scores[g][j] = q row g . key j, for all keys of the tile; G rows share each key's load. What lies `ahead` bytes further is
+// fetched meanwhile.
 template <class Product, class T, int G>
-static void tile_scores(const int32_t *q, int64_t ldq, int64_t units, const Rows &keys, const Rows &ahead,
+static void tile_scores(const int32_t *q, int64_t ldq, int64_t units, const Rows &keys, int64_t ahead,
                         float (*scores)[kDecodeTile]) {
   const int64_t whole = units / kWidth * kWidth;
   for (int j = 0; j < keys.count; j += kWidth) {
@@ -56,8 +53,9 @@ static void tile_scores(const int32_t *q, int64_t ldq, int64_t units, const Rows
         U x[kTileKeys];
 #pragma GCC unroll 4
         for (int t = 0; t < kTileKeys; t++) {
-          x[t] = load_row_units<Product>(row[t] + u * Product::kPack, kWidth);
-          prefetch(ahead, j + i + t, u * Product::kPack * static_cast<int64_t>(sizeof(T)));
+          const T *from = row[t] + u * Product::kPack;
+          x[t] = load_row_units<Product>(from, kWidth);
+          __builtin_prefetch(reinterpret_cast<const char *>(from) + ahead);
         }
 #pragma GCC unroll 4
         for (int g = 0; g < G; g++) {
@@ -111,83 +109,96 @@ static void tile_weights(float *s, int count, float scale, int64_t columns, Part
   row.sum += reduce_add(sum);
 }
 
-// y[g] += sum over the tile's keys of weight * value, for C vectors of columns from column d on.
-template <class T, int G, int C>
-static void tile_values(F32Product, const float (*weights)[kDecodeTile], const Rows &values, const Rows &ahead, int64_t d,
-                        int64_t columns, Partial *const *row) {
-  F acc[G][C];
-  const int n = columns - d < kWidth ? static_cast<int>(columns - d) : kWidth;  // partial only where C == 1
+template <int G, int C>
+GA_INLINE void load_columns(Partial *const *row, int64_t d, F acc[G][C]) {
 #pragma GCC unroll 4
   for (int g = 0; g < G; g++)
 #pragma GCC unroll 8
     for (int c = 0; c < C; c++) acc[g][c] = load(row[g]->y() + d + c * kWidth);
-  for (int j = 0; j < values.count; j++) {
-    const T *from = reinterpret_cast<const T *>(values.data + j * values.stride) + d;
+}
+
+template <int G, int C>
+GA_INLINE void store_columns(Partial *const *row, int64_t d, const F acc[G][C]) {
+#pragma GCC unroll 4
+  for (int g = 0; g < G; g++)
+#pragma GCC unroll 8
+    for (int c = 0; c < C; c++) store(row[g]->y() + d + c * kWidth, acc[g][c]);
+}
+
+// y[g] += sum over the tile's keys of weight * value, for C vectors of columns from column d on.
+template <class T, int G, int C>
+static void tile_values(F32Product, const float (*weights)[kDecodeTile], const Rows &values, int64_t ahead, int64_t d,
+                        int64_t columns, Partial *const *row) {
+  const int n = C > 1 || columns - d >= kWidth ? kWidth : static_cast<int>(columns - d);
+  F acc[G][C];
+  load_columns<G, C>(row, d, acc);
+  const char *at = values.data + d * static_cast<int64_t>(sizeof(T));
+  for (int j = 0; j < values.count; j++, at += values.stride) {
+    const T *from = reinterpret_cast<const T *>(at);
     F p[G];
 #pragma GCC unroll 4
     for (int g = 0; g < G; g++) p[g] = set(weights[g][j]);
 #pragma GCC unroll 8
     for (int c = 0; c < C; c++) {
       const F x = C == 1 && n < kWidth ? load(from, n) : load(from + c * kWidth);
-      prefetch(ahead, j, (d + c * kWidth) * static_cast<int64_t>(sizeof(T)));
+      __builtin_prefetch(reinterpret_cast<const char *>(from + c * kWidth) + ahead);
 #pragma GCC unroll 4
       for (int g = 0; g < G; g++) acc[g][c] = fma(p[g], x, acc[g][c]);
     }
   }
-#pragma GCC unroll 4
-  for (int g = 0; g < G; g++)
-#pragma GCC unroll 8
-    for (int c = 0; c < C; c++) store(row[g]->y() + d + c * kWidth, acc[g][c]);
+  store_columns<G, C>(row, d, acc);
 }
 
 #ifdef GA_NATIVE_BF16
+// One pair of keys; both is false for a lone last key, whose partner counts as 0.
+template <class T, int G, int C, bool both>
+GA_INLINE void add_pair(const char *even, int64_t stride, int64_t ahead, int n, const U p[G], F acc[G][C]) {
+#pragma GCC unroll 8
+  for (int c = 0; c < C; c += 2) {
+    const char *x_at = even + c * kWidth * 2, *y_at = x_at + stride;
+    const U x = load_row_units<Bf16Product>(reinterpret_cast<const T *>(x_at), n);
+    const U y = both ? load_row_units<Bf16Product>(reinterpret_cast<const T *>(y_at), n) : zero_units();
+    __builtin_prefetch(x_at + ahead);
+    __builtin_prefetch(y_at + ahead);
+    U low, high;
+    interleave(x, y, low, high);
+#pragma GCC unroll 4
+    for (int g = 0; g < G; g++) {
+      acc[g][c] = dot_pairs(acc[g][c], p[g], low);
+      acc[g][c + 1] = dot_pairs(acc[g][c + 1], p[g], high);
+    }
+  }
+}
+
 // The same on pairs of keys; C counts vectors of 16 columns, two of which come from one vector of 32 bf16.
 template <class T, int G, int C>
-static void tile_values(Bf16Product, const float (*weights)[kDecodeTile], const Rows &values, const Rows &ahead,
-                        int64_t d, int64_t columns, Partial *const *row) {
+static void tile_values(Bf16Product, const float (*weights)[kDecodeTile], const Rows &values, int64_t ahead, int64_t d,
+                        int64_t columns, Partial *const *row) {
   alignas(64) int32_t pairs[G][kDecodeTile / 2];
   for (int g = 0; g < G; g++)
     for (int j = 0; j < kDecodeTile; j += 2 * kWidth)
       store_units(pairs[g] + j / 2, pack_pairs(load(weights[g] + j), load(weights[g] + j + kWidth)));
+  const int n = C > 2 || columns - d >= 2 * kWidth ? kWidth : static_cast<int>(columns - d) / 2;
   F acc[G][C];
-  const int n = columns - d < 2 * kWidth ? static_cast<int>(columns - d) / 2 : kWidth;  // partial only where C == 2
-#pragma GCC unroll 4
-  for (int g = 0; g < G; g++)
-#pragma GCC unroll 8
-    for (int c = 0; c < C; c++) acc[g][c] = load(row[g]->y() + d + c * kWidth);
-  for (int j = 0; j < values.count; j += 2) {
-    const bool odd = j + 1 < values.count;
-    const T *even_row = reinterpret_cast<const T *>(values.data + j * values.stride) + d;
-    const T *odd_row = reinterpret_cast<const T *>(values.data + (odd ? j + 1 : j) * values.stride) + d;
+  load_columns<G, C>(row, d, acc);
+  const char *at = values.data + d * 2;
+  for (int j = 0; j < values.count; j += 2, at += 2 * values.stride) {
     U p[G];
 #pragma GCC unroll 4
     for (int g = 0; g < G; g++) p[g] = broadcast_unit(&pairs[g][j / 2]);
-#pragma GCC unroll 8
-    for (int c = 0; c < C; c += 2) {
-      const U x = load_row_units<Bf16Product>(even_row + c * kWidth, n);
-      const U y = odd ? load_row_units<Bf16Product>(odd_row + c * kWidth, n) : zero_units();
-      prefetch(ahead, j, (d + c * kWidth) * 2);
-      prefetch(ahead, j + 1, (d + c * kWidth) * 2);
-      U low, high;
-      interleave(x, y, low, high);
-#pragma GCC unroll 4
-      for (int g = 0; g < G; g++) {
-        acc[g][c] = dot_pairs(acc[g][c], p[g], low);
-        acc[g][c + 1] = dot_pairs(acc[g][c + 1], p[g], high);
-      }
-    }
+    if (j + 1 < values.count)
+      add_pair<T, G, C, true>(at, values.stride, ahead, n, p, acc);
+    else
+      add_pair<T, G, C, false>(at, values.stride, ahead, n, p, acc);
   }
-#pragma GCC unroll 4
-  for (int g = 0; g < G; g++)
-#pragma GCC unroll 8
-    for (int c = 0; c < C; c++) store(row[g]->y() + d + c * kWidth, acc[g][c]);
+  store_columns<G, C>(row, d, acc);
 }
 #endif
 
 // G rows that see the same keys, over one tile.
 template <class Product, class T, int G>
 static void tile_rows_step(const Problem &p, const int32_t *q, int64_t ldq, const Rows &keys, const Rows &values,
-                           const Rows &keys_ahead, const Rows &values_ahead, Partial *const *row) {
+                           int64_t keys_ahead, int64_t values_ahead, Partial *const *row) {
   constexpr int step = Product::kPack, wide = kPanelVectors * (G <= 2 ? 2 : 1);
   alignas(64) float scores[G][kDecodeTile];
   tile_scores<Product, T, G>(q, ldq, p.head_dim / Product::kPack, keys, keys_ahead, scores);
@@ -266,14 +277,13 @@ void Decode<Product, T>::begin() {
 
 template <class Product, class T>
 void Decode<Product, T>::tile(int64_t key, int64_t end, int32_t h) {
-  // What comes next: the same keys of the next head, or the first head of the next keys.
-  const bool last_head = h + 1 == s_.head_block;
-  const int64_t next_key = last_head ? key + kDecodeTile : key;
-  const bool more = next_key < end;
-  const int32_t next_head = last_head ? 0 : h + 1;
-  const Rows none = {nullptr, 0, 0};
-  Rows keys_ahead = more ? rows(p_.k, next_key, end, next_head) : none;
-  Rows values_ahead = more ? rows(p_.v, next_key, end, next_head) : none;
+  // What comes next: the same keys of the next head, or the next keys of the first head; as a distance in bytes.
+  const bool last_head = h + 1 == s_.head_block, more = !last_head || key + kDecodeTile < end;
+  const int64_t next_keys = last_head ? kDecodeTile : 0, next_heads = last_head ? -h : 1;
+  const auto distance = [&](const View &view) {
+    return more ? (next_keys * view.sequence + next_heads * view.head) * view.element_bytes : 0;
+  };
+  int64_t keys_ahead = distance(p_.k), values_ahead = distance(p_.v);
   for (int64_t i = 0; i < p_.seq_q; i++) {
     const KeyRange sees = visible_keys(p_, p_.key_length(b_), i);
     const int64_t lo = sees.lo > key ? sees.lo : key, hi = sees.hi < end ? sees.hi : end;
@@ -292,7 +302,7 @@ void Decode<Product, T>::tile(int64_t key, int64_t end, int32_t h) {
         case 3: tile_rows_step<Product, T, 3>(p_, q, ldq_, keys, values, keys_ahead, values_ahead, row); break;
         default: tile_rows_step<Product, T, 4>(p_, q, ldq_, keys, values, keys_ahead, values_ahead, row);
       }
-      keys_ahead = values_ahead = none;
+      keys_ahead = values_ahead = 0;  // once is enough
     }
   }
 }

@@ -83,8 +83,10 @@ GA_INLINE F reciprocal_sqrt(F x) { return div(set(1.0f), _mm512_sqrt_ps(x)); }
 // Lane i of the result is the sum of all lanes of a[i].
 GA_INLINE F reduce_rows(const F a[16]) {
   F t[8], u[4];
+#pragma GCC unroll 16
   for (int i = 0; i < 8; i++)
     t[i] = add(_mm512_unpacklo_ps(a[2 * i], a[2 * i + 1]), _mm512_unpackhi_ps(a[2 * i], a[2 * i + 1]));
+#pragma GCC unroll 16
   for (int i = 0; i < 4; i++) {
     const __m512d x = _mm512_castps_pd(t[2 * i]), y = _mm512_castps_pd(t[2 * i + 1]);
     u[i] = add(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
@@ -105,21 +107,26 @@ GA_INLINE F as_floats(U x) { return _mm512_castsi512_ps(x); }
 
 GA_INLINE void transpose(U r[16]) {
   U t[16];
+#pragma GCC unroll 16
   for (int i = 0; i < 16; i += 2) {
     t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
     t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
   }
+#pragma GCC unroll 16
   for (int i = 0; i < 16; i += 4) {
     r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
     r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
     r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
     r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
   }
+#pragma GCC unroll 16
   for (int h = 0; h < 16; h += 8)
+#pragma GCC unroll 16
     for (int i = 0; i < 4; i++) {
       t[h + i] = _mm512_shuffle_i32x4(r[h + i], r[h + i + 4], 0x88);
       t[h + i + 4] = _mm512_shuffle_i32x4(r[h + i], r[h + i + 4], 0xdd);
     }
+#pragma GCC unroll 16
   for (int i = 0; i < 8; i++) {
     r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
     r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);

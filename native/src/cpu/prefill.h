@@ -14,7 +14,6 @@
 namespace ga::GA_ISA {
 namespace {
 
-constexpr int64_t kStripRows = 96;   // rows that go through the three steps together: their scores stay in L1
 constexpr int64_t kValueStep = 128;  // keys of P V per pass: that much of V stays in L1 over all row tiles
 // Longest sum in one accumulator of a score: over all of head_dim, f32 would round too often for its error bound.
 template <class Product>
@@ -42,15 +41,15 @@ class Prefill {
   int64_t query_head(int64_t row) const { return h_ * p_.group + (row0_ + row) % p_.group; }
   const char *query(int64_t row) const { return p_.q.at(b_, position(row), query_head(row)); }
   void load_queries();
-  void scores(int64_t row, int64_t end, int64_t first, int64_t keys);
-  void softmax(int64_t row, int64_t end, int64_t first, int64_t keys);
+  void scores(int64_t first, int64_t keys);
+  void softmax(int64_t first, int64_t keys);
   void softmax_row(int64_t row, const Tile &t, int64_t first, int64_t keys);
   float row_maximum(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const;
   F weights(const float *s, F scale, F minus_maximum) const {
     return exp2 < Product::kPack == 2 ? kCoarse : kFine > (fma(load(s), scale, minus_maximum));
   }
   void store_weights(int64_t row, int64_t key, F low, F high);
-  void accumulate(int64_t row, int64_t end, int64_t first, int64_t keys);
+  void accumulate(int64_t first, int64_t keys);
   void accumulate_exactly(const Tile &t, int64_t first, int64_t from, int64_t to, int64_t column);
   bool any_unsafe(int64_t from, int64_t to) const;
   void finish();
@@ -121,12 +120,9 @@ void Prefill<Product, T>::run() {
   const int64_t end = sees_[rows_ - 1].hi;
   for (int64_t first = sees_[0].lo / kKeyBlock * kKeyBlock; first < end; first += kKeyBlock) {
     const int64_t keys = end - first < kKeyBlock ? end - first : kKeyBlock;
-    for (int64_t strip = 0; strip < rows_; strip += kStripRows) {
-      const int64_t strip_end = strip + kStripRows < rows_ ? strip + kStripRows : rows_;
-      scores(strip, strip_end, first, keys);
-      softmax(strip, strip_end, first, keys);
-      accumulate(strip, strip_end, first, keys);
-    }
+    scores(first, keys);
+    softmax(first, keys);
+    accumulate(first, keys);
   }
   finish();
 }
@@ -144,12 +140,12 @@ void Prefill<Product, T>::load_queries() {
 }
 
 template <class Product, class T>
-void Prefill<Product, T>::scores(int64_t row, int64_t end, int64_t first, int64_t keys) {
+void Prefill<Product, T>::scores(int64_t first, int64_t keys) {
   const int64_t units = s_.key_units;
   for (int64_t c = 0; c < keys; c += kPanel) {
     const int64_t key = first + c;
     const int32_t *panel = keys_ + (key - first_key_) / kPanel * units * kPanel;
-    for (int64_t r = row; r < end; r += kTileRows) {
+    for (int64_t r = 0; r < rows_; r += kTileRows) {
       const Tile t = tile_at(r);
       if (key >= t.hi || key + kPanel <= t.lo) continue;
       const bool all = t.lo_all <= key && key + kPanel <= t.hi_all;
@@ -173,8 +169,8 @@ void Prefill<Product, T>::scores(int64_t row, int64_t end, int64_t first, int64_
 }
 
 template <class Product, class T>
-void Prefill<Product, T>::softmax(int64_t row, int64_t end, int64_t first, int64_t keys) {
-  for (int64_t r = row; r < end; r += kTileRows) {
+void Prefill<Product, T>::softmax(int64_t first, int64_t keys) {
+  for (int64_t r = 0; r < rows_; r += kTileRows) {
     const Tile t = tile_at(r);
     if (t.hi <= first || t.lo >= first + keys) continue;
     for (int64_t i = r; i < r + t.rows; i++) {
@@ -265,12 +261,12 @@ bool Prefill<Product, T>::any_unsafe(int64_t from, int64_t to) const {
 }
 
 template <class Product, class T>
-void Prefill<Product, T>::accumulate(int64_t row, int64_t end, int64_t first, int64_t keys) {
+void Prefill<Product, T>::accumulate(int64_t first, int64_t keys) {
   constexpr int64_t pack = Product::kPack, stride = kKeyBlock / pack;
   for (int64_t v = 0; v < keys; v += kValueStep)
     for (int64_t column = 0; column < p_.head_dim_v; column += kPanel) {
       const int32_t *values = values_ + (column / kPanel * s_.value_units + (first - first_key_) / pack) * kPanel;
-      for (int64_t r = row; r < end; r += kTileRows) {
+      for (int64_t r = 0; r < rows_; r += kTileRows) {
         const Tile t = tile_at(r);
         const int64_t from = t.lo - first > v ? t.lo - first : v;
         int64_t to = t.hi - first < v + kValueStep ? t.hi - first : v + kValueStep;

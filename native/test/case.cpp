@@ -77,8 +77,8 @@ std::string describe(const Case &c) {
   if (c.pre_gate == GA_PRE_SILU) text << " pre silu";
   if (c.gate.present()) text << (c.combination == GA_ADD ? " add " : " multiply ") << name_of_activation(c.activation);
   if ((c.flags & GA_ROUND_BEFORE_GATE) != 0) text << " rounded";
-  text << " layout " << c.layout << " trend " << c.trend << " sizes " << c.query_size << ',' << c.value_size << ','
-       << c.gate_size << (c.poison ? " poison" : "") << " |";
+  text << " layout " << c.layout << " trend " << c.trend << '/' << c.trend_dims << " sizes " << c.query_size << ','
+       << c.value_size << ',' << c.gate_size << (c.poison ? " poison" : "") << " |";
   describe_view(text, "q", c.q);
   describe_view(text, "k", c.k);
   describe_view(text, "v", c.v);

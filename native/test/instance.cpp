@@ -106,15 +106,10 @@ void Instance::fill(const View &view, double size) {
   });
 }
 
-// Scores rise or fall along the keys by a product that sits in the last dims alone, as models have it in a few outlying
-// channels. Spread over all dims it would ask for more than the bound allows: one f32 accumulator that sums D terms of
-// one sign may be off by about 0.1 eps32 sqrt(D) amp.
-constexpr int64_t kTrendDims = 8;
-
 // Adds to the last dims of each row what at_first and at_last say, interpolated along the sequence.
 void Instance::add_trend(const View &view, double at_first, double at_last) {
   for_each(view, [&](int64_t b, int64_t s, int64_t h, int64_t d) {
-    if (d < view.extent[3] - kTrendDims) return;
+    if (d < view.extent[3] - case_.trend_dims) return;
     std::byte *at = address(view, b, s, h, d);
     const double share = static_cast<double>(s) / static_cast<double>(std::max<int64_t>(1, view.extent[1] - 1));
     const double direction = d % 3 == 0 ? -1 : 1;
@@ -126,7 +121,8 @@ void Instance::fill_inputs() {
   fill(case_.q, case_.query_size);
   fill(case_.k, 1);
   if (case_.trend != 0) {
-    const double part = std::sqrt(std::fabs(case_.trend / (static_cast<double>(case_.scale) * kTrendDims)));
+    const double part =
+        std::sqrt(std::fabs(case_.trend / (static_cast<double>(case_.scale) * static_cast<double>(case_.trend_dims))));
     add_trend(case_.k, 0, case_.trend > 0 ? part : -part);
     const double query_part = std::copysign(part, static_cast<double>(case_.scale));
     add_trend(case_.q, query_part, query_part);

@@ -66,7 +66,12 @@ void random_scores(Case &c, Random &random) {
   c.query_size = random.pick({0.25, 1.0, 1.0, 3.0});
   c.value_size = random.pick({0.01, 1.0, 1.0, 30.0});
   c.gate_size = random.pick({1.0, 4.0, 12.0, 40.0});
-  if (random.chance(0.3)) c.trend = random.pick({-100.0, -20.0, 20.0, 100.0});
+  // Scores that rise or fall along the keys: by a product in a few outlying channels, as models have it, or in all of them,
+  // where the terms of a score have one sign. Larger ones ask for more than f32 sums give: see docs/operator.md.
+  if (random.chance(0.3)) {
+    c.trend_dims = random.chance(0.5) ? 8 : c.head_dim;
+    c.trend = c.trend_dims == 8 ? random.pick({-20.0, 20.0}) : random.pick({-8.0, 8.0});
+  }
 }
 
 void random_epilogue(Case &c, Random &random) {

@@ -17,7 +17,7 @@
 // SiLU, Z = f(Y) = Y sigmoid(Y), |f''| <= 1/2: by the chain rule |Z' - Z| <= |f'(Y)| e + e^2 / 4. Evaluating f adds an error
 //   relative to Z (where f' vanishes nothing else would hold it): (8 eps32 + eps_t) |Z|.
 //
-// Rounding before the gate adds the unit roundoff of the type, 2 eps_t (|Z| + e).
+// Rounding before the gate adds the unit roundoff of the type, 2 eps_t (|Z| + e), and half a subnormal step for f16.
 //
 // Gate: O = Z a has error e |a|; the error of a itself is relative to a, and the constants of c hold it.
 //   O = Z + a has error e + c |a|.
@@ -162,8 +162,10 @@ void silu(const ga_attention_params &params, Row &row) {
 
 void apply_gate(const ga_attention_params &params, int64_t batch, int64_t query, int64_t head, Row &row) {
   const double eps = storage_eps(params.out.dtype);
+  const double subnormal = params.out.dtype == GA_F16 ? 0x1p-25 : 0;
   for (size_t d = 0; d < row.value.size(); ++d) {
-    if ((params.flags & GA_ROUND_BEFORE_GATE) != 0) row.error[d] += 2 * eps * (std::fabs(row.value[d]) + row.error[d]);
+    if ((params.flags & GA_ROUND_BEFORE_GATE) != 0)
+      row.error[d] += 2 * eps * (std::fabs(row.value[d]) + row.error[d]) + subnormal;
     double flushed = kSmallestNormal * (1 + std::max(row.mag[d], std::fabs(row.value[d])));
     if (params.gate.data != nullptr) {
       const double score = element(params.gate, batch, query, head, static_cast<int64_t>(d));
@@ -177,8 +179,7 @@ void apply_gate(const ga_attention_params &params, int64_t batch, int64_t query,
         row.error[d] += row.relative * std::fabs(a);
       }
     }
-    row.error[d] += 2 * (eps > 0 ? eps : kEps32) * std::fabs(row.value[d]) + flushed;
-    if (params.out.dtype == GA_F16) row.error[d] += 0x1p-25;
+    row.error[d] += 2 * (eps > 0 ? eps : kEps32) * std::fabs(row.value[d]) + flushed + subnormal;
   }
 }
 

@@ -88,11 +88,11 @@ bool decode(const Problem &p, const Geometry &g, Schedule &s) {
   const int64_t run = int64_t{p.head_dim} * p.k.element_bytes;
   s.head_block = 1;
   while (p.k.head < p.k.sequence && p.heads_kv % (s.head_block * 2) == 0 && s.head_block * run < kDecodeRun &&
-         s.head_block < 32)
+         s.head_block * s.rows < 64)
     s.head_block *= 2;
   s.head_blocks = p.heads_kv / s.head_block;
   s.chunks = chunks_needed(p, s);
-  s.partial_floats = 16 + round_up(p.head_dim_v, 2 * g.width);  // pairs of vectors are stored whole
+  s.partial_floats = 32 + round_up(p.head_dim_v, 2 * g.width);  // pairs of vectors are stored whole
 
   Layout shared;
   int64_t groups = 0, tasks = 0;
@@ -104,7 +104,7 @@ bool decode(const Problem &p, const Geometry &g, Schedule &s) {
 
   Layout own;
   own.take(s.head_block * s.rows, (round_up(p.head_dim, 2 * g.width)) * 4);  // Q, packed
-  own.take(kKeyBlock, 64);                                                   // scores of one tile of keys
+  own.take(s.head_block * s.rows, kDecodeTile * 4);                          // scores of one tile of keys
   s.thread_bytes = own.total();
 
   s.prepare_tasks = 0;

@@ -27,6 +27,7 @@ constexpr int kKeyBlock = 256;        // keys per softmax step of prefill
 constexpr int kQueryBlock = 96;       // packed query rows per task of prefill
 constexpr int kDecodeMaxRows = 32;    // packed rows (seq_q * group) up to which decode is used
 constexpr int kDecodeMinChunk = 128;  // keys per task of decode
+constexpr int kDecodeTile = 32;       // keys per softmax step of decode
 constexpr int kDecodeMaxChunks = 64;
 constexpr int kDecodeRun = 4096;  // bytes of one key's adjacent heads that a decode task reads together, at most
 

@@ -10,6 +10,8 @@ namespace ga::GA_ISA {
 
 enum Precision { kCoarse, kFine };
 
+constexpr float kRescaleAt = 8;  // softmax: the reference maximum follows only when it grew by over 2^8
+
 constexpr float kLog2E = 1.44269504f, kLog2ELow = 1.92596299e-8f, kLn2 = 0.693147181f;
 
 // 2^x for x up to 127; at most 2^-126 for all x below -126. A minimax polynomial in the fraction; NaN in, NaN out.

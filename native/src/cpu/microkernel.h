@@ -11,6 +11,7 @@ namespace ga::GA_ISA {
 
 constexpr int kTileRows = 6;
 constexpr int kPanel = kPanelVectors * kWidth;  // columns of a packed panel
+constexpr int kLineUnits = 16;                  // units of a cache line
 
 struct F32Product {
   static constexpr int kPack = 1;  // values of the inner dimension per unit
@@ -31,9 +32,11 @@ enum Finish {
   kAccumulateMax,  // both
 };
 
+// With each unit one cache line is fetched from `ahead` on, into the second cache: panels come from a farther one, and the
+// tile that first met a new panel would wait for most of it.
 template <class Product, Finish finish, int rows, int vectors>
 [[gnu::noinline]] static void tile(const int32_t *a, int64_t lda, const int32_t *b, int64_t units, float *c, int64_t ldc,
-                                   float *row_max) {
+                                   float *row_max, const int32_t *ahead) {
   F acc[rows][vectors];
 #pragma GCC unroll 8
   for (int i = 0; i < rows; i++)
@@ -50,6 +53,8 @@ template <class Product, Finish finish, int rows, int vectors>
       for (int j = 0; j < vectors; j++) acc[i][j] = Product::mac(acc[i][j], broadcast, column[j]);
     }
     b += kPanel;
+    __builtin_prefetch(ahead, 0, 2);
+    ahead += kLineUnits;
   }
 #pragma GCC unroll 8
   for (int i = 0; i < rows; i++) {
@@ -70,28 +75,29 @@ template <class Product, Finish finish, int rows, int vectors>
 
 template <class Product, Finish finish, int vectors>
 static inline void tile_rows(int rows, const int32_t *a, int64_t lda, const int32_t *b, int64_t units, float *c,
-                             int64_t ldc, float *row_max) {
+                             int64_t ldc, float *row_max, const int32_t *ahead) {
   switch (rows) {
-    case 6: return tile<Product, finish, 6, vectors>(a, lda, b, units, c, ldc, row_max);
-    case 5: return tile<Product, finish, 5, vectors>(a, lda, b, units, c, ldc, row_max);
-    case 4: return tile<Product, finish, 4, vectors>(a, lda, b, units, c, ldc, row_max);
-    case 3: return tile<Product, finish, 3, vectors>(a, lda, b, units, c, ldc, row_max);
-    case 2: return tile<Product, finish, 2, vectors>(a, lda, b, units, c, ldc, row_max);
-    default: return tile<Product, finish, 1, vectors>(a, lda, b, units, c, ldc, row_max);
+    case 6: return tile<Product, finish, 6, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
+    case 5: return tile<Product, finish, 5, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
+    case 4: return tile<Product, finish, 4, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
+    case 3: return tile<Product, finish, 3, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
+    case 2: return tile<Product, finish, 2, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
+    default: return tile<Product, finish, 1, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
   }
 }
 
 // columns: how many of the panel's columns are wanted; whole vectors are computed.
 template <class Product, Finish finish>
 static inline void multiply(int rows, int64_t columns, const int32_t *a, int64_t lda, const int32_t *b, int64_t units,
-                            float *c, int64_t ldc, float *row_max = nullptr) {
+                            float *c, int64_t ldc, const int32_t *ahead, float *row_max = nullptr) {
   const int vectors = columns >= kPanel ? kPanelVectors : static_cast<int>(ceil_div(columns, kWidth));
-  if (vectors == kPanelVectors) return tile_rows<Product, finish, kPanelVectors>(rows, a, lda, b, units, c, ldc, row_max);
+  if (vectors == kPanelVectors)
+    return tile_rows<Product, finish, kPanelVectors>(rows, a, lda, b, units, c, ldc, row_max, ahead);
   if constexpr (kPanelVectors > 3)
-    if (vectors == 3) return tile_rows<Product, finish, 3>(rows, a, lda, b, units, c, ldc, row_max);
+    if (vectors == 3) return tile_rows<Product, finish, 3>(rows, a, lda, b, units, c, ldc, row_max, ahead);
   if constexpr (kPanelVectors > 2)
-    if (vectors == 2) return tile_rows<Product, finish, 2>(rows, a, lda, b, units, c, ldc, row_max);
-  return tile_rows<Product, finish, 1>(rows, a, lda, b, units, c, ldc, row_max);
+    if (vectors == 2) return tile_rows<Product, finish, 2>(rows, a, lda, b, units, c, ldc, row_max, ahead);
+  return tile_rows<Product, finish, 1>(rows, a, lda, b, units, c, ldc, row_max, ahead);
 }
 
 }  // namespace ga::GA_ISA

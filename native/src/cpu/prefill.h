@@ -15,10 +15,26 @@ namespace ga::GA_ISA {
 namespace {
 
 constexpr int64_t kValueStep = 128;  // keys of P V per pass: that much of V stays in L1 over all row tiles
-// Longest sum in one accumulator of a score: over all of head_dim, f32 would round too often for its error bound.
-template <class Product>
-constexpr int64_t kScoreUnits = Product::kPack == 2 ? 128 : 32;
-constexpr float kRescaleAt = 8;  // the reference maximum follows only when it grew by over 2^8
+// Terms of a score that one accumulator sums: over all of head_dim, f32 would round too often for its error bound. The bounds
+// of 16-bit types leave room for it.
+template <class T>
+GA_ALWAYS_INLINE int64_t score_terms(int64_t units) {
+  return sizeof(T) < 4 ? units : units < 64 ? 16 : 32;
+}
+
+// Hands out the memory of the panels that come next, tile by tile: the microkernel fetches it while it multiplies.
+class Ahead {
+ public:
+  Ahead(const int32_t *from, int64_t units) : at_(from), end_(from + units * kPanel) {}
+  const int32_t *take(int64_t lines) {
+    const int32_t *at = at_;
+    if (at_ < end_) at_ += lines * kLineUnits;
+    return at;
+  }
+
+ private:
+  const int32_t *at_, *end_;
+};
 
 template <class Product, class T>
 class Prefill {
@@ -40,6 +56,10 @@ class Prefill {
   int64_t position(int64_t row) const { return (row0_ + row) / p_.group; }
   int64_t query_head(int64_t row) const { return h_ * p_.group + (row0_ + row) % p_.group; }
   const char *query(int64_t row) const { return p_.q.at(b_, position(row), query_head(row)); }
+  const int32_t *key_panel(int64_t key) const { return keys_ + (key - first_key_) / kPanel * s_.key_units * kPanel; }
+  const int32_t *value_panel(int64_t key, int64_t column) const {
+    return values_ + (column / kPanel * s_.value_units + (key - first_key_) / Product::kPack) * kPanel;
+  }
   void load_queries();
   void scores(int64_t first, int64_t keys);
   void softmax(int64_t first, int64_t keys);
@@ -141,28 +161,29 @@ void Prefill<Product, T>::load_queries() {
 
 template <class Product, class T>
 void Prefill<Product, T>::scores(int64_t first, int64_t keys) {
-  const int64_t units = s_.key_units;
+  const int64_t units = s_.key_units, terms = score_terms<T>(units);
   for (int64_t c = 0; c < keys; c += kPanel) {
     const int64_t key = first + c;
-    const int32_t *panel = keys_ + (key - first_key_) / kPanel * units * kPanel;
+    const int32_t *panel = key_panel(key);
+    Ahead ahead(c + kPanel < keys ? panel + units * kPanel : value_panel(first, 0), units);
     for (int64_t r = 0; r < rows_; r += kTileRows) {
       const Tile t = tile_at(r);
       if (key >= t.hi || key + kPanel <= t.lo) continue;
       const bool all = t.lo_all <= key && key + kPanel <= t.hi_all;
       const int64_t columns = all ? kPanel : t.hi - key;
       float *to = scores_ + r * kKeyBlock + c, *row_max = block_max_ + r * kWidth;
-      for (int64_t u = 0; u < units; u += kScoreUnits<Product>) {
-        const int64_t n = units - u < kScoreUnits<Product> ? units - u : kScoreUnits<Product>;
-        const int32_t *q = q_ + r * units + u, *k = panel + u * kPanel;
+      for (int64_t u = 0; u < units; u += terms) {
+        const int64_t n = units - u < terms ? units - u : terms;
+        const int32_t *q = q_ + r * units + u, *k = panel + u * kPanel, *fetch = ahead.take(n);
         const bool reduce = all && u + n == units;
         if (u == 0 && reduce)
-          multiply<Product, kStoreMax>(t.rows, columns, q, units, k, n, to, kKeyBlock, row_max);
+          multiply<Product, kStoreMax>(t.rows, columns, q, units, k, n, to, kKeyBlock, fetch, row_max);
         else if (u == 0)
-          multiply<Product, kStore>(t.rows, columns, q, units, k, n, to, kKeyBlock);
+          multiply<Product, kStore>(t.rows, columns, q, units, k, n, to, kKeyBlock, fetch);
         else if (reduce)
-          multiply<Product, kAccumulateMax>(t.rows, columns, q, units, k, n, to, kKeyBlock, row_max);
+          multiply<Product, kAccumulateMax>(t.rows, columns, q, units, k, n, to, kKeyBlock, fetch, row_max);
         else
-          multiply<Product, kAccumulate>(t.rows, columns, q, units, k, n, to, kKeyBlock);
+          multiply<Product, kAccumulate>(t.rows, columns, q, units, k, n, to, kKeyBlock, fetch);
       }
     }
   }
@@ -265,7 +286,11 @@ void Prefill<Product, T>::accumulate(int64_t first, int64_t keys) {
   constexpr int64_t pack = Product::kPack, stride = kKeyBlock / pack;
   for (int64_t v = 0; v < keys; v += kValueStep)
     for (int64_t column = 0; column < p_.head_dim_v; column += kPanel) {
-      const int32_t *values = values_ + (column / kPanel * s_.value_units + (first - first_key_) / pack) * kPanel;
+      const int32_t *values = value_panel(first, column);
+      Ahead ahead(column + kPanel < p_.head_dim_v ? value_panel(first + v, column + kPanel)
+                  : v + kValueStep < keys         ? value_panel(first + v + kValueStep, 0)
+                                                  : key_panel(first + kKeyBlock),
+                  kValueStep / pack);
       for (int64_t r = 0; r < rows_; r += kTileRows) {
         const Tile t = tile_at(r);
         const int64_t from = t.lo - first > v ? t.lo - first : v;
@@ -277,10 +302,9 @@ void Prefill<Product, T>::accumulate(int64_t first, int64_t keys) {
           accumulate_exactly(t, first, from, to, column);
           continue;
         }
-        const int64_t unit = from / pack;
+        const int64_t unit = from / pack, n = ceil_div(to, pack) - unit;
         multiply<Product, kAccumulate>(t.rows, p_.head_dim_v - column, weights_ + r * stride + unit, stride,
-                                       values + unit * kPanel, ceil_div(to, pack) - unit, y_ + r * y_stride_ + column,
-                                       y_stride_);
+                                       values + unit * kPanel, n, y_ + r * y_stride_ + column, y_stride_, ahead.take(n));
       }
     }
 }
@@ -290,7 +314,7 @@ void Prefill<Product, T>::accumulate(int64_t first, int64_t keys) {
 template <class Product, class T>
 void Prefill<Product, T>::accumulate_exactly(const Tile &t, int64_t first, int64_t from, int64_t to, int64_t column) {
   constexpr int64_t pack = Product::kPack, stride = kKeyBlock / pack;
-  const int32_t *values = values_ + (column / kPanel * s_.value_units + (first - first_key_) / pack) * kPanel;
+  const int32_t *values = value_panel(first, column);
   const int64_t left = p_.head_dim_v - column, columns = left < kPanel ? left : kPanel;
   for (int64_t r = t.row; r < t.row + t.rows; r++) {
     const int64_t lo = sees_[r].lo - first > from ? sees_[r].lo - first : from;
@@ -300,8 +324,8 @@ void Prefill<Product, T>::accumulate_exactly(const Tile &t, int64_t first, int64
     const int32_t *weights = weights_ + r * stride;
     const int64_t unit = ceil_div(lo, pack), end = hi / pack;
     if (unit < end)
-      multiply<Product, kAccumulate>(1, columns, weights + unit, stride, values + unit * kPanel, end - unit, y,
-                                     y_stride_);
+      multiply<Product, kAccumulate>(1, columns, weights + unit, stride, values + unit * kPanel, end - unit, y, y_stride_,
+                                     values);
     if constexpr (pack == 2) {  // a lone key of a pair: the odd one at the front, the even one at the end
       const auto half = [](int32_t unit_bits, bool odd) {
         union {

@@ -55,6 +55,7 @@ GA_INLINE F min(F a, F b) { return _mm256_min_ps(a, b); }              // b wher
 GA_INLINE F max(F a, F b) { return _mm256_max_ps(a, b); }              // b where either is NaN
 GA_INLINE F abs(F a) { return _mm256_andnot_ps(set(-0.0f), a); }
 GA_INLINE F select_less(F x, F y, F a, F b) { return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, y, _CMP_LT_OQ)); }
+GA_INLINE bool any_greater(F a, F b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)) != 0; }
 GA_INLINE F select_negative(F sign, F a, F b) { return select_less(sign, zero(), a, b); }  // sign < 0 ? a : b
 // Lanes [lo, hi) of x, others of the other; lo and hi may lie outside of the vector.
 GA_INLINE F keep_range(F x, int lo, int hi, F other) {
@@ -83,9 +84,9 @@ GA_INLINE F reciprocal_estimate(F x) { return reciprocal(x); }
 GA_INLINE F reciprocal_sqrt(F x) { return div(set(1.0f), _mm256_sqrt_ps(x)); }
 
 // Lane i of the result is the sum of all lanes of a[i].
-GA_INLINE F reduce_rows(const F a[8]) {
-  const F s0 = _mm256_hadd_ps(_mm256_hadd_ps(a[0], a[1]), _mm256_hadd_ps(a[2], a[3]));
-  const F s1 = _mm256_hadd_ps(_mm256_hadd_ps(a[4], a[5]), _mm256_hadd_ps(a[6], a[7]));
+GA_INLINE F fold(const F a[2]) { return _mm256_hadd_ps(a[0], a[1]); }
+GA_INLINE F join(const F u[4]) {
+  const F s0 = _mm256_hadd_ps(u[0], u[1]), s1 = _mm256_hadd_ps(u[2], u[3]);
   return add(_mm256_permute2f128_ps(s0, s1, 0x20), _mm256_permute2f128_ps(s0, s1, 0x31));
 }
 
@@ -95,6 +96,8 @@ GA_INLINE void store_units(void *p, U x) { _mm256_storeu_si256(static_cast<U *>(
 GA_INLINE U broadcast_unit(const int32_t *p) { return _mm256_set1_epi32(*p); }
 GA_INLINE U as_units(F x) { return _mm256_castps_si256(x); }
 GA_INLINE F as_floats(U x) { return _mm256_castsi256_ps(x); }
+
+GA_INLINE void keep(U &x) { __asm__("" : "+x"(x)); }
 
 GA_INLINE void transpose(U r[8]) {
   U t[8];

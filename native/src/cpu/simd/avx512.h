@@ -63,6 +63,7 @@ GA_INLINE F select_negative(F sign, F a, F b) {  // sign < 0 ? a : b
   return _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(sign, zero(), _CMP_LT_OQ), a);
 }
 GA_INLINE F select_less(F x, F y, F a, F b) { return _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(x, y, _CMP_LT_OQ), a); }
+GA_INLINE bool any_greater(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
 // Lanes [lo, hi) of x, others of the other; lo and hi may lie outside of the vector.
 GA_INLINE F keep_range(F x, int lo, int hi, F other) {
   const int a = lo < 0 ? 0 : lo > 16 ? 16 : lo, b = hi < 0 ? 0 : hi > 16 ? 16 : hi;
@@ -80,17 +81,14 @@ GA_INLINE F reciprocal(F x) {
 }
 GA_INLINE F reciprocal_sqrt(F x) { return div(set(1.0f), _mm512_sqrt_ps(x)); }
 
-// Lane i of the result is the sum of all lanes of a[i].
-GA_INLINE F reduce_rows(const F a[16]) {
-  F t[8], u[4];
-#pragma GCC unroll 16
-  for (int i = 0; i < 8; i++)
-    t[i] = add(_mm512_unpacklo_ps(a[2 * i], a[2 * i + 1]), _mm512_unpackhi_ps(a[2 * i], a[2 * i + 1]));
-#pragma GCC unroll 16
-  for (int i = 0; i < 4; i++) {
-    const __m512d x = _mm512_castps_pd(t[2 * i]), y = _mm512_castps_pd(t[2 * i + 1]);
-    u[i] = add(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
-  }
+// Row sums in two steps, so that few vectors wait in registers: fold takes kTileKeys rows, join all folds of kWidth rows;
+// lane i of the result is the sum of all lanes of row i.
+GA_INLINE F fold(const F a[4]) {
+  const __m512d x = _mm512_castps_pd(add(_mm512_unpacklo_ps(a[0], a[1]), _mm512_unpackhi_ps(a[0], a[1])));
+  const __m512d y = _mm512_castps_pd(add(_mm512_unpacklo_ps(a[2], a[3]), _mm512_unpackhi_ps(a[2], a[3])));
+  return add(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
+}
+GA_INLINE F join(const F u[4]) {
   const F v0 = add(_mm512_shuffle_f32x4(u[0], u[1], 0x88), _mm512_shuffle_f32x4(u[0], u[1], 0xdd));
   const F v1 = add(_mm512_shuffle_f32x4(u[2], u[3], 0x88), _mm512_shuffle_f32x4(u[2], u[3], 0xdd));
   return add(_mm512_shuffle_f32x4(v0, v1, 0x88), _mm512_shuffle_f32x4(v0, v1, 0xdd));
@@ -104,6 +102,8 @@ GA_INLINE void store_units(void *p, U x, int n) { _mm512_mask_storeu_epi32(p, fi
 GA_INLINE U broadcast_unit(const int32_t *p) { return _mm512_set1_epi32(*p); }
 GA_INLINE U as_units(F x) { return _mm512_castps_si512(x); }
 GA_INLINE F as_floats(U x) { return _mm512_castsi512_ps(x); }
+
+GA_INLINE void keep(U &x) { __asm__("" : "+v"(x)); }  // a value to be held in a register, not to be loaded again
 
 GA_INLINE void transpose(U r[16]) {
   U t[16];

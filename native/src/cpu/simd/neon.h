@@ -44,6 +44,7 @@ GA_INLINE F min(F a, F b) { return vminq_f32(a, b); }           // NaN where eit
 GA_INLINE F max(F a, F b) { return vmaxq_f32(a, b); }           // NaN where either is
 GA_INLINE F abs(F a) { return vabsq_f32(a); }
 GA_INLINE F select_less(F x, F y, F a, F b) { return vbslq_f32(vcltq_f32(x, y), a, b); }
+GA_INLINE bool any_greater(F a, F b) { return vmaxvq_u32(vcgtq_f32(a, b)) != 0; }
 GA_INLINE F select_negative(F sign, F a, F b) { return select_less(sign, zero(), a, b); }  // sign < 0 ? a : b
 // Lanes [lo, hi) of x, others of the other; lo and hi may lie outside of the vector.
 GA_INLINE F keep_range(F x, int lo, int hi, F other) {
@@ -63,7 +64,8 @@ GA_INLINE F reciprocal_estimate(F x) { return reciprocal(x); }
 GA_INLINE F reciprocal_sqrt(F x) { return div(set(1.0f), vsqrtq_f32(x)); }
 
 // Lane i of the result is the sum of all lanes of a[i].
-GA_INLINE F reduce_rows(const F a[4]) { return vpaddq_f32(vpaddq_f32(a[0], a[1]), vpaddq_f32(a[2], a[3])); }
+GA_INLINE F fold(const F a[4]) { return vpaddq_f32(vpaddq_f32(a[0], a[1]), vpaddq_f32(a[2], a[3])); }
+GA_INLINE F join(const F u[1]) { return u[0]; }
 
 GA_INLINE U load_units(const void *p) { return vld1q_s32(static_cast<const int32_t *>(p)); }
 GA_INLINE U zero_units() { return vdupq_n_s32(0); }
@@ -71,6 +73,8 @@ GA_INLINE void store_units(void *p, U x) { vst1q_s32(static_cast<int32_t *>(p), 
 GA_INLINE U broadcast_unit(const int32_t *p) { return vld1q_dup_s32(p); }
 GA_INLINE U as_units(F x) { return vreinterpretq_s32_f32(x); }
 GA_INLINE F as_floats(U x) { return vreinterpretq_f32_s32(x); }
+
+GA_INLINE void keep(U &x) { __asm__("" : "+w"(x)); }
 
 GA_INLINE void transpose(U r[4]) {
   const int32x4_t a = vtrn1q_s32(r[0], r[1]), b = vtrn2q_s32(r[0], r[1]);

@@ -83,6 +83,11 @@ GA_INLINE F min(F a, F b) { GA_LANES(a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[
 GA_INLINE F max(F a, F b) { GA_LANES(a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]); }  // b where either is NaN
 GA_INLINE F abs(F a) { GA_LANES(__builtin_fabsf(a.lane[i])); }
 GA_INLINE F select_less(F x, F y, F a, F b) { GA_LANES(x.lane[i] < y.lane[i] ? a.lane[i] : b.lane[i]); }
+GA_INLINE bool any_greater(F a, F b) {
+  for (int i = 0; i < kWidth; i++)
+    if (a.lane[i] > b.lane[i]) return true;
+  return false;
+}
 GA_INLINE F select_negative(F sign, F a, F b) { return select_less(sign, zero(), a, b); }  // sign < 0 ? a : b
 // Lanes [lo, hi) of x, others of the other; lo and hi may lie outside of the vector.
 GA_INLINE F keep_range(F x, int lo, int hi, F other) { GA_LANES(i >= lo && i < hi ? x.lane[i] : other.lane[i]); }
@@ -104,7 +109,8 @@ GA_INLINE F reciprocal_estimate(F x) { return reciprocal(x); }
 GA_INLINE F reciprocal_sqrt(F x) { GA_LANES(1 / __builtin_sqrtf(x.lane[i])); }
 
 // Lane i of the result is the sum of all lanes of a[i].
-GA_INLINE F reduce_rows(const F a[4]) { GA_LANES(reduce_add(a[i])); }
+GA_INLINE F fold(const F a[2]) { return {{reduce_add(a[0]), reduce_add(a[1]), 0, 0}}; }
+GA_INLINE F join(const F u[2]) { return {{u[0].lane[0], u[0].lane[1], u[1].lane[0], u[1].lane[1]}}; }
 
 GA_INLINE U load_units(const void *p) {
   U r;
@@ -119,6 +125,7 @@ GA_INLINE U broadcast_unit(const int32_t *p) {
 }
 GA_INLINE U as_units(F x) { return __builtin_bit_cast(U, x); }
 GA_INLINE F as_floats(U x) { return __builtin_bit_cast(F, x); }
+GA_INLINE void keep(U &) {}
 GA_INLINE void transpose(U r[4]) {
   for (int i = 0; i < 4; i++)
     for (int j = 0; j < i; j++) {

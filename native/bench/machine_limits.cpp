@@ -130,7 +130,8 @@ read_lines(const char *from, int64_t bytes, bool ahead) {
 }
 
 struct Memory {
-  explicit Memory(int64_t bytes) : data(static_cast<char *>(std::aligned_alloc(1 << 21, static_cast<size_t>(bytes)))) {
+  explicit Memory(int64_t bytes)
+      : data(static_cast<char *>(std::aligned_alloc(1 << 21, static_cast<size_t>((bytes + (1 << 21) - 1) >> 21 << 21)))) {
     std::memset(data, 1, static_cast<size_t>(bytes));
   }
   ~Memory() { std::free(data); }
@@ -202,5 +203,13 @@ double read_dram(int threads) {
 }
 double read_l3(int threads) { return read_rate(threads, int64_t{4} << 20, 64, false); }
 double read_l2(int threads) { return read_rate(threads, int64_t{512} << 10, 1024, false); }
+
+double read_bytes(int threads, int64_t bytes) {
+  constexpr int64_t step = 4 * 64, least = int64_t{128} << 20;  // least: about a millisecond's worth and more
+  const int64_t each = (bytes / threads + step - 1) / step * step;
+  const int repeats = static_cast<int>(least / each / threads) + 1;
+  const double plain = read_rate(threads, each, repeats, false), ahead = read_rate(threads, each, repeats, true);
+  return plain > ahead ? plain : ahead;
+}
 
 }  // namespace ga::bench

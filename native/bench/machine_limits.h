@@ -1,6 +1,7 @@
 // What this machine can do at most: the ceilings that every "% of peak" is measured against, in the same run.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
 namespace ga::bench {
@@ -18,5 +19,8 @@ double dot_bf16(int threads);   // FLOP/s of vdpbf16ps
 double read_dram(int threads);  // bytes/s of reading, working set far beyond every cache
 double read_l3(int threads);    // bytes/s, working set 4 MiB per thread
 double read_l2(int threads);    // bytes/s, working set 512 KiB per thread
+
+// bytes/s of reading the same bytes over and over, each thread its part of them: from whichever caches they fit in.
+double read_bytes(int threads, int64_t bytes);
 
 }  // namespace ga::bench

@@ -4,11 +4,11 @@ import io.github.gatedattention.bench.peers.Implementation;
 import io.github.gatedattention.bench.report.Limits;
 import io.github.gatedattention.bench.report.Machine;
 import io.github.gatedattention.bench.report.Report;
+import io.github.gatedattention.bench.sidebyside.SideBySide;
 import java.io.IOException;
 import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.Collection;
 import java.util.Map;
 import org.openjdk.jmh.profile.GCProfiler;
@@ -50,11 +50,15 @@ public final class BenchMain {
         }
         Path module = moduleDirectory();
         Machine machine = Machine.current();
+        if (arguments.report()) {
+            report(arguments, module, machine);
+            return 0;
+        }
         Launch launch = new Launch(arguments.threads(), module.resolve("target/expected"));
         if (!Launch.isTuned()) {
             return launch.again(BenchMain.class, args, machine.avx512());
         }
-        Path results = arguments.resultsOr(module.resolveSibling("results").resolve(machine.slug()));
+        Path results = arguments.resultsOr(results(module, machine));
         Files.createDirectories(results);
         Report report = new Report(
                 machine,
@@ -73,9 +77,34 @@ public final class BenchMain {
         return 0;
     }
 
+    private static void report(Arguments arguments, Path module, Machine machine)
+            throws IOException, InterruptedException {
+        Path results = arguments.resultsOr(results(module, machine));
+        var report = new SideBySide(
+                module.resolve("../..").normalize(),
+                results,
+                machine,
+                arguments.threads(),
+                arguments.fullLength(),
+                arguments.pattern(),
+                arguments.fileName("", ""));
+        if (arguments.redraw()) {
+            report.redraw();
+        } else {
+            report.measure();
+        }
+        if (arguments.readme()) {
+            report.writeReadme();
+        }
+    }
+
+    private static Path results(Path module, Machine machine) {
+        return module.resolveSibling("results").resolve(machine.slug());
+    }
+
     private static Collection<RunResult> measure(
             Arguments arguments, Launch launch, Map<Implementation, String> absent, Path json) throws RunnerException {
-        String[] present = Arrays.stream(Implementation.values())
+        String[] present = Implementation.inBenchmarks().stream()
                 .filter(implementation -> !absent.containsKey(implementation))
                 .map(Implementation::name)
                 .toArray(String[]::new);

@@ -7,6 +7,7 @@ import io.github.gatedattention.Mask;
 import io.github.gatedattention.Operands;
 import io.github.gatedattention.PreparedForward;
 import io.github.gatedattention.Tensor;
+import io.github.gatedattention.bench.peers.BareCall;
 import java.lang.foreign.Arena;
 import java.util.Arrays;
 import java.util.concurrent.TimeUnit;

@@ -11,11 +11,15 @@ import java.nio.file.StandardCopyOption;
  * The float64 result of a workload, computed once and kept on disk: every fork needs it, and 2,048 queries take a
  * second.
  */
-final class Expected {
+public final class Expected {
     private Expected() {}
 
-    /** The float64 result, [B, Sq, Hq, D]. */
-    static double[] of(Inputs inputs) throws IOException {
+    /**
+     * {@return the float64 result, [B, Sq, Hq, D]}
+     *
+     * @param inputs the operands
+     */
+    public static double[] of(Inputs inputs) throws IOException {
         String name = String.format("%s-%s-%08x.f64", inputs.workload(), inputs.precision(), inputs.checksum());
         Path file = Run.cacheDirectory().resolve(name);
         if (Files.exists(file)) {

@@ -12,7 +12,8 @@ import java.util.random.RandomGeneratorFactory;
  * @param q queries [B, Sq, Hq, D]
  * @param k keys [B, Sk, Hkv, D]
  * @param v values [B, Sk, Hkv, D]
- * @param gate the gate's scores [B, Sq, Hq, D]
+ * @param gate the gate's scores [B, Sq, Hq, D]; a score per head is repeated D times, and no gate is one of infinite
+ *     scores, whose sigmoid is 1
  */
 public record Inputs(Workload workload, Precision precision, float[] q, float[] k, float[] v, float[] gate) {
     private static final long SEED = 2505_06708;
@@ -28,13 +29,48 @@ public record Inputs(Workload workload, Precision precision, float[] q, float[] 
                 .create(SEED + workload.name().hashCode());
         int queries = workload.shape().queryElements();
         int keys = workload.shape().keyElements();
-        return new Inputs(
-                workload,
-                precision,
-                normal(random, queries, precision),
-                normal(random, keys, precision),
-                normal(random, keys, precision),
-                normal(random, queries, precision));
+        float[] q = normal(random, queries, precision);
+        float[] k = normal(random, keys, precision);
+        float[] v = normal(random, keys, precision);
+        int dim = workload.shape().headDim();
+        float[] gate = switch (workload.gating()) {
+            case NONE -> infinite(queries);
+            case HEADWISE -> repeated(normal(random, queries / dim, precision), dim);
+            case ELEMENTWISE -> normal(random, queries, precision);
+        };
+        return new Inputs(workload, precision, q, k, v, gate);
+    }
+
+    private static float[] infinite(int count) {
+        float[] values = new float[count];
+        Arrays.fill(values, Float.POSITIVE_INFINITY);
+        return values;
+    }
+
+    private static float[] repeated(float[] values, int times) {
+        float[] rows = new float[values.length * times];
+        for (int i = 0; i < rows.length; i++) {
+            rows[i] = values[i / times];
+        }
+        return rows;
+    }
+
+    /** {@return the extent of the last axis of {@link #gateScores}: D, or 1 for a score per head} */
+    public int gateDim() {
+        return workload.gating() == Gating.HEADWISE ? 1 : workload.shape().headDim();
+    }
+
+    /** {@return the gate's scores without repetition, [B, Sq, Hq, {@link #gateDim}]} */
+    public float[] gateScores() {
+        if (workload.gating() != Gating.HEADWISE) {
+            return gate;
+        }
+        int dim = workload.shape().headDim();
+        float[] scores = new float[gate.length / dim];
+        for (int i = 0; i < scores.length; i++) {
+            scores[i] = gate[i * dim];
+        }
+        return scores;
     }
 
     private static float[] normal(RandomGenerator random, int count, Precision precision) {
@@ -51,18 +87,24 @@ public record Inputs(Workload workload, Precision precision, float[] q, float[] 
     }
 
     /**
-     * {@return a copy with the axes sequence and head exchanged: [rows][columns][D] becomes [columns][rows][D]}
+     * {@return a copy with the axes sequence and head exchanged: [batch][rows][columns][D] becomes
+     * [batch][columns][rows][D]}
      *
-     * @param values elements of one sequence
-     * @param rows the extent of the first axis
-     * @param columns the extent of the second axis
+     * @param values the elements
+     * @param batch the extent of the axis that stays first
+     * @param rows the extent of the second axis
+     * @param columns the extent of the third axis
      * @param dim D
      */
-    public static float[] exchangeAxes(float[] values, int rows, int columns, int dim) {
+    public static float[] exchangeAxes(float[] values, int batch, int rows, int columns, int dim) {
         float[] exchanged = new float[values.length];
-        for (int r = 0; r < rows; r++) {
-            for (int c = 0; c < columns; c++) {
-                System.arraycopy(values, (r * columns + c) * dim, exchanged, (c * rows + r) * dim, dim);
+        for (int b = 0; b < batch; b++) {
+            int first = b * rows * columns;
+            for (int r = 0; r < rows; r++) {
+                for (int c = 0; c < columns; c++) {
+                    int from = (first + r * columns + c) * dim;
+                    System.arraycopy(values, from, exchanged, (first + c * rows + r) * dim, dim);
+                }
             }
         }
         return exchanged;

@@ -1,11 +1,11 @@
 package io.github.gatedattention.bench;
 
+import io.github.gatedattention.bench.peers.Host;
 import java.io.File;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -18,18 +18,12 @@ import java.util.Map;
  * @param threads how many threads every implementation may use
  * @param cache where float64 results are kept
  */
-record Launch(int threads, Path cache) {
+public record Launch(int threads, Path cache) {
     private static final String TUNED = "GATED_ATTENTION_BENCH_TUNED";
 
-    /** What peers are told through the environment. */
+    /** What peers are told through the environment: JMH's forks hold any of them, so it is the same for all. */
     Map<String, String> environment(boolean avx512) {
-        Map<String, String> environment = new LinkedHashMap<>();
-        environment.put("OMP_NUM_THREADS", Integer.toString(threads));
-        environment.put("OPENBLAS_NUM_THREADS", "1");
-        if (avx512) {
-            environment.put("OPENBLAS_CORETYPE", "SkylakeX");
-        }
-        return environment;
+        return Host.PYTORCH_F32.environment(threads, avx512);
     }
 
     static boolean isTuned() {
@@ -49,12 +43,23 @@ record Launch(int threads, Path cache) {
 
     /** java, this JVM's own options, the class path and the properties of {@link Run}. */
     List<String> javaCommand() {
+        return javaCommand(List.of(), System.getProperty("java.class.path"));
+    }
+
+    /**
+     * {@return the same with further options and another class path}
+     *
+     * @param options for the JVM
+     * @param classPath in place of this JVM's own
+     */
+    public List<String> javaCommand(List<String> options, String classPath) {
         List<String> command = new ArrayList<>();
         command.add(System.getProperty("java.home") + File.separator + "bin" + File.separator + "java");
         command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
         command.addAll(properties());
+        command.addAll(options);
         command.add("-cp");
-        command.add(System.getProperty("java.class.path"));
+        command.add(classPath);
         return command;
     }
 

@@ -4,7 +4,7 @@ import io.github.gatedattention.bench.peers.Implementation;
 import io.github.gatedattention.bench.peers.Peer;
 
 /** Tries one implementation in a JVM of its own: a library that does not fit the machine may take the JVM with it. */
-final class PeerProbe {
+public final class PeerProbe {
     private PeerProbe() {}
 
     /**
@@ -27,7 +27,12 @@ final class PeerProbe {
         System.exit(0); // peers leave threads behind
     }
 
-    private static String reason(Throwable thrown) {
+    /**
+     * {@return why something failed, in one line: the first cause of all}
+     *
+     * @param thrown what was thrown
+     */
+    public static String reason(Throwable thrown) {
         Throwable cause = thrown;
         while (cause.getCause() != null) {
             cause = cause.getCause();

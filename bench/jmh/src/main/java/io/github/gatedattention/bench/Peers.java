@@ -19,7 +19,7 @@ final class Peers {
     /** The reason for each implementation that is absent; those that work are not in the map. */
     static Map<Implementation, String> absent(Launch launch) throws IOException, InterruptedException {
         Map<Implementation, String> absent = new EnumMap<>(Implementation.class);
-        for (Implementation implementation : Implementation.values()) {
+        for (Implementation implementation : Implementation.inBenchmarks()) {
             String reason = probe(implementation, launch);
             if (!reason.isEmpty()) {
                 absent.put(implementation, reason);

@@ -3,14 +3,14 @@ package io.github.gatedattention.bench;
 import java.nio.file.Path;
 
 /** What the launcher tells the JVMs that it forks, by system properties. */
-final class Run {
+public final class Run {
     static final String THREADS = "gatedattention.bench.threads";
     static final String CACHE = "gatedattention.bench.cache";
 
     private Run() {}
 
-    /** How many threads every implementation may use, the caller's included. */
-    static int threads() {
+    /** {@return how many threads every implementation may use, the caller's included} */
+    public static int threads() {
         return Integer.getInteger(THREADS, 2);
     }
 

@@ -3,7 +3,7 @@ package io.github.gatedattention.bench;
 import io.github.gatedattention.baselines.AttentionShape;
 import io.github.gatedattention.baselines.Layout;
 
-/** The shapes that are timed: causal, one sequence, Hq / Hkv heads of dimension D. */
+/** The shapes that are timed: causal, Hq / Hkv heads of dimension D, one sequence and an element-wise gate unless named. */
 public enum Workload {
     /** 128 tokens, 16/8 heads, D 128. */
     S128(16, 8, 128, 128, 128),
@@ -24,18 +24,47 @@ public enum Workload {
     /** One query over 4,096 keys, 16/8 heads, D 128. */
     DECODE_4096(16, 8, 1, 4096, 128),
     /** One query over 32,768 keys, 16/8 heads, D 128. */
-    DECODE_32768(16, 8, 1, 32768, 128);
+    DECODE_32768(16, 8, 1, 32768, 128),
+    /** One query in each of 4 sequences over 4,096 keys, 16/8 heads, D 128. */
+    DECODE_4096_B4(4, 16, 8, 1, 4096, 128, Gating.ELEMENTWISE),
+    /** One query in each of 8 sequences over 4,096 keys, 16/8 heads, D 128. */
+    DECODE_4096_B8(8, 16, 8, 1, 4096, 128, Gating.ELEMENTWISE),
+    /** {@link #S1024} without a gate. */
+    S1024_UNGATED(1, 16, 8, 1024, 1024, 128, Gating.NONE),
+    /** {@link #S1024} with a score per head. */
+    S1024_HEADWISE(1, 16, 8, 1024, 1024, 128, Gating.HEADWISE),
+    /** {@link #DECODE_4096} without a gate. */
+    DECODE_4096_UNGATED(1, 16, 8, 1, 4096, 128, Gating.NONE),
+    /** {@link #DECODE_4096} with a score per head. */
+    DECODE_4096_HEADWISE(1, 16, 8, 1, 4096, 128, Gating.HEADWISE),
+    /** One query, one key, one head, D 8: the call is most of the time. */
+    CALL(1, 1, 1, 1, 1, 8, Gating.ELEMENTWISE);
+
+    /** Beyond what any cache of today keeps for one process, in bytes of f32. */
+    private static final long BEYOND_CACHES = 200L << 20;
 
     @SuppressWarnings("ImmutableEnumChecker") // a record of numbers
     private final AttentionShape shape;
 
+    private final Gating gating;
+
     Workload(int queryHeads, int keyValueHeads, int queries, int keys, int dim) {
-        shape = new AttentionShape(1, queryHeads, keyValueHeads, queries, keys, dim, true, Layout.SEQUENCE_MAJOR);
+        this(1, queryHeads, keyValueHeads, queries, keys, dim, Gating.ELEMENTWISE);
+    }
+
+    Workload(int batch, int queryHeads, int keyValueHeads, int queries, int keys, int dim, Gating gating) {
+        shape = new AttentionShape(batch, queryHeads, keyValueHeads, queries, keys, dim, true, Layout.SEQUENCE_MAJOR);
+        this.gating = gating;
     }
 
     /** {@return the shape, operands laid out [B, S, H, D]} */
     public AttentionShape shape() {
         return shape;
+    }
+
+    /** {@return what multiplies the output} */
+    public Gating gating() {
+        return gating;
     }
 
     /** {@return whether one query reads a cache: bound by memory, not by arithmetic} */
@@ -45,7 +74,7 @@ public enum Workload {
 
     /** {@return whether it is a decode over more keys and values than any cache holds: memory is its limit} */
     public boolean isMemoryBound() {
-        return this == DECODE_32768;
+        return isDecode() && bytes(Precision.F32) > BEYOND_CACHES;
     }
 
     /**
@@ -54,6 +83,12 @@ public enum Workload {
      * @param precision the type of all of them
      */
     public long bytes(Precision precision) {
-        return (3L * shape.queryElements() + 2L * shape.keyElements()) * precision.bytes();
+        long outputs = shape.queryElements();
+        long scores = switch (gating) {
+            case NONE -> 0;
+            case HEADWISE -> outputs / shape.headDim();
+            case ELEMENTWISE -> outputs;
+        };
+        return (2L * outputs + scores + 2L * shape.keyElements()) * precision.bytes();
     }
 }

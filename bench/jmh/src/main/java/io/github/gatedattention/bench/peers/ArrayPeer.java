@@ -3,6 +3,7 @@ package io.github.gatedattention.bench.peers;
 import io.github.gatedattention.baselines.AttentionShape;
 import io.github.gatedattention.baselines.FloatAttention;
 import io.github.gatedattention.baselines.Layout;
+import io.github.gatedattention.bench.Gating;
 import io.github.gatedattention.bench.Inputs;
 import java.util.function.BiFunction;
 
@@ -18,6 +19,9 @@ final class ArrayPeer implements Peer {
 
     ArrayPeer(Inputs inputs, int threads, BiFunction<AttentionShape, Integer, ? extends FloatAttention> way) {
         AttentionShape s = inputs.workload().shape();
+        if (inputs.workload().gating() != Gating.ELEMENTWISE) {
+            throw new UnsupportedOperationException("this baseline knows the element-wise gate only");
+        }
         shape = new AttentionShape(
                 s.batch(),
                 s.queryHeads(),
@@ -28,10 +32,10 @@ final class ArrayPeer implements Peer {
                 s.causal(),
                 Layout.HEAD_MAJOR);
         attention = way.apply(shape, threads);
-        q = Inputs.exchangeAxes(inputs.q(), s.queryLength(), s.queryHeads(), s.headDim());
-        k = Inputs.exchangeAxes(inputs.k(), s.keyLength(), s.keyValueHeads(), s.headDim());
-        v = Inputs.exchangeAxes(inputs.v(), s.keyLength(), s.keyValueHeads(), s.headDim());
-        gate = Inputs.exchangeAxes(inputs.gate(), s.queryLength(), s.queryHeads(), s.headDim());
+        q = Inputs.exchangeAxes(inputs.q(), s.batch(), s.queryLength(), s.queryHeads(), s.headDim());
+        k = Inputs.exchangeAxes(inputs.k(), s.batch(), s.keyLength(), s.keyValueHeads(), s.headDim());
+        v = Inputs.exchangeAxes(inputs.v(), s.batch(), s.keyLength(), s.keyValueHeads(), s.headDim());
+        gate = Inputs.exchangeAxes(inputs.gate(), s.batch(), s.queryLength(), s.queryHeads(), s.headDim());
         out = new float[q.length];
     }
 
@@ -42,7 +46,7 @@ final class ArrayPeer implements Peer {
 
     @Override
     public float[] output() {
-        return Inputs.exchangeAxes(out, shape.queryHeads(), shape.queryLength(), shape.headDim());
+        return Inputs.exchangeAxes(out, shape.batch(), shape.queryHeads(), shape.queryLength(), shape.headDim());
     }
 
     @Override

@@ -4,37 +4,90 @@ import io.github.gatedattention.baselines.PlainJavaAttention;
 import io.github.gatedattention.baselines.VectorApiAttention;
 import io.github.gatedattention.bench.Inputs;
 import io.github.gatedattention.bench.Precision;
+import java.util.Arrays;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Set;
 
 /** Everything that is compared, in the order of the tables. */
 public enum Implementation {
     /** This library, bf16. */
-    GATED_ATTENTION_BF16("this library, bf16", Precision.BF16, LibraryPeer::new, LibraryPeer.TUNING),
+    GATED_ATTENTION_BF16("this library, bf16", Precision.BF16, Host.LIBRARY, LibraryPeer::new, LibraryPeer.TUNING),
     /** This library, f32. */
-    GATED_ATTENTION_F32("this library, f32", Precision.F32, LibraryPeer::new, LibraryPeer.TUNING),
+    GATED_ATTENTION_F32("this library, f32", Precision.F32, Host.LIBRARY, LibraryPeer::new, LibraryPeer.TUNING),
     /** Java's Vector API. */
     VECTOR_API_F32(
             "Vector API, f32",
             Precision.F32,
+            Host.VECTOR_API,
             (inputs, threads) -> new ArrayPeer(inputs, threads, VectorApiAttention::new),
             "flash-style blocks, operands [B, H, S, D], no allocation once warm"),
     /** ONNX Runtime's GroupQueryAttention. */
     ONNX_RUNTIME_F32(
-            "ONNX Runtime GroupQueryAttention, f32", Precision.F32, OnnxRuntimePeer::new, OnnxRuntimePeer.TUNING),
+            "ONNX Runtime GroupQueryAttention, f32",
+            Precision.F32,
+            Host.ONNX_RUNTIME,
+            (inputs, threads) -> OnnxRuntimePeer.groupQueryAttention(inputs, threads),
+            OnnxRuntimePeer.TUNING),
+    /** ONNX Runtime's Attention of the ONNX standard. */
+    ONNX_ATTENTION_F32(
+            "ONNX Runtime Attention (opset 23), f32",
+            Precision.F32,
+            Host.ONNX_RUNTIME,
+            (inputs, threads) -> OnnxRuntimePeer.attention(inputs, threads),
+            OnnxRuntimePeer.ATTENTION_TUNING),
     /** PyTorch, f32. */
-    PYTORCH_F32("PyTorch, f32", Precision.F32, PyTorchPeer::new, PyTorchPeer.TUNING),
+    PYTORCH_F32(
+            "PyTorch, f32",
+            Precision.F32,
+            Host.PYTORCH_F32,
+            (inputs, threads) -> new PyTorchPeer(inputs, threads),
+            PyTorchPeer.TUNING),
     /** PyTorch, bf16. */
     PYTORCH_BF16(
             "PyTorch, bf16",
             Precision.BF16,
-            PyTorchPeer::new,
+            Host.PYTORCH_BF16,
+            (inputs, threads) -> new PyTorchPeer(inputs, threads),
             PyTorchPeer.TUNING + "; prefill with setSDPUseFlash(false), which is faster here"),
+    /** DJL, composed. */
+    DJL_F32(
+            "DJL, composed, f32",
+            Precision.F32,
+            Host.DJL,
+            named("djl.DjlPeer"),
+            "PyTorch engine, native 2.7.1; matMul (not batchDot), softmax, matMul; scale on Q, mask added in place;"
+                    + " operands [B, H, S, D], K transposed, K and V repeated to Hq heads"),
+    /** ND4J, composed. */
+    ND4J_F32(
+            "ND4J, composed, f32",
+            Precision.F32,
+            Host.ND4J,
+            named("nd4j.Nd4jPeer"),
+            "the AVX-512 build where it fits, OPENBLAS_CORETYPE as for PyTorch; matmul, softmax, matmul into"
+                    + " preallocated arrays; scale on Q, mask added in place; operands [B, H, S, D], K transposed,"
+                    + " K and V repeated to Hq heads"),
     /** Loops. */
     PLAIN_JAVA_F32(
             "plain Java loops, f32",
             Precision.F32,
+            Host.PLAIN_JAVA,
             (inputs, threads) -> new ArrayPeer(inputs, threads, PlainJavaAttention::new),
-            "heads spread over the threads, operands [B, H, S, D]");
+            "heads spread over the threads, operands [B, H, S, D]"),
+    /** This library's {@code PreparedForward}: what a call costs without the checks. */
+    PREPARED_F32(
+            "this library, prepared, f32",
+            Precision.F32,
+            Host.LIBRARY,
+            PreparedPeer::new,
+            "PreparedForward: operands are checked once"),
+    /** This library's native function, called with a struct that is filled once: the least a call can cost. */
+    BARE_F32("the bare native call, f32", Precision.F32, Host.LIBRARY, BarePeer::new, "a struct that is filled once");
 
+    private static final Set<Implementation> IN_REPORTS_ONLY =
+            EnumSet.of(ONNX_ATTENTION_F32, DJL_F32, ND4J_F32, PREPARED_F32, BARE_F32);
+
+    /** Lambdas and not method references, which would load peers that are not on the class path of every {@link Host}. */
     @FunctionalInterface
     private interface Factory {
         Peer create(Inputs inputs, int threads) throws Exception;
@@ -42,17 +95,37 @@ public enum Implementation {
 
     private final String title;
     private final Precision precision;
+    private final Host host;
 
     @SuppressWarnings("ImmutableEnumChecker") // a constructor
     private final Factory factory;
 
     private final String tuning;
 
-    Implementation(String title, Precision precision, Factory factory, String tuning) {
+    Implementation(String title, Precision precision, Host host, Factory factory, String tuning) {
         this.title = title;
         this.precision = precision;
+        this.host = host;
         this.factory = factory;
         this.tuning = tuning;
+    }
+
+    /** The peers with a class path of their own. */
+    private static Factory named(String name) {
+        return (inputs, threads) -> {
+            Class<?> peer = Class.forName("io.github.gatedattention.bench." + name);
+            return (Peer) peer.getConstructor(Inputs.class, int.class).newInstance(inputs, threads);
+        };
+    }
+
+    /** {@return what JMH's benchmarks compare; the others take part in reports only} */
+    public static List<Implementation> inBenchmarks() {
+        return Arrays.stream(values()).filter(i -> !IN_REPORTS_ONLY.contains(i)).toList();
+    }
+
+    /** {@return the JVM of a report that it runs in} */
+    public Host host() {
+        return host;
     }
 
     /** {@return its name in tables} */
@@ -67,7 +140,7 @@ public enum Implementation {
 
     /** {@return whether it is this library and no peer} */
     public boolean isLibrary() {
-        return this == GATED_ATTENTION_BF16 || this == GATED_ATTENTION_F32;
+        return host == Host.LIBRARY;
     }
 
     /**

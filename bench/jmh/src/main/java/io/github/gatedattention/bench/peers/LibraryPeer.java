@@ -1,26 +1,30 @@
 package io.github.gatedattention.bench.peers;
 
+import io.github.gatedattention.Activation;
 import io.github.gatedattention.Backend;
 import io.github.gatedattention.DataType;
+import io.github.gatedattention.Gate;
 import io.github.gatedattention.GatedAttention;
 import io.github.gatedattention.Mask;
 import io.github.gatedattention.Tensor;
 import io.github.gatedattention.baselines.AttentionShape;
+import io.github.gatedattention.bench.Gating;
 import io.github.gatedattention.bench.Inputs;
 import io.github.gatedattention.bench.Precision;
 import java.lang.foreign.Arena;
+import org.jspecify.annotations.Nullable;
 
 /** This library, as a user calls it: tensors off-heap, [B, S, H, D], one {@link GatedAttention#forward} per call. */
-final class LibraryPeer implements Peer {
+class LibraryPeer implements Peer {
     static final String TUNING = "defaults; tensors off-heap, [B, S, H, D]";
 
-    private final Arena arena = Arena.ofShared();
-    private final GatedAttention attention;
-    private final Tensor q;
-    private final Tensor k;
-    private final Tensor v;
-    private final Tensor gate;
-    private final Tensor out;
+    final Arena arena = Arena.ofShared();
+    final GatedAttention attention;
+    final Tensor q;
+    final Tensor k;
+    final Tensor v;
+    final @Nullable Tensor gate; // null without a gate
+    final Tensor out;
 
     LibraryPeer(Inputs inputs, int threads) {
         AttentionShape s = inputs.workload().shape();
@@ -30,6 +34,7 @@ final class LibraryPeer implements Peer {
                 .keyValueHeads(s.keyValueHeads())
                 .headDim(s.headDim())
                 .dataType(type)
+                .gate(gate(inputs.workload().gating()))
                 .mask(Mask.causal())
                 .backend(Backend.cpu())
                 .threads(threads)
@@ -39,8 +44,19 @@ final class LibraryPeer implements Peer {
         q = Tensor.copyOf(arena, type, inputs.q(), queries);
         k = Tensor.copyOf(arena, type, inputs.k(), keys);
         v = Tensor.copyOf(arena, type, inputs.v(), keys);
-        gate = Tensor.copyOf(arena, type, inputs.gate(), queries);
+        gate = inputs.workload().gating() != Gating.NONE
+                ? Tensor.copyOf(
+                        arena, type, inputs.gateScores(), s.batch(), s.queryLength(), s.queryHeads(), inputs.gateDim())
+                : null;
         out = Tensor.allocate(arena, type, queries);
+    }
+
+    private static Gate gate(Gating gating) {
+        return switch (gating) {
+            case NONE -> Gate.none();
+            case HEADWISE -> Gate.headwise(Activation.SIGMOID);
+            case ELEMENTWISE -> Gate.elementwise(Activation.SIGMOID);
+        };
     }
 
     @Override

@@ -1,6 +1,7 @@
 package io.github.gatedattention.bench.peers;
 
 import io.github.gatedattention.baselines.AttentionShape;
+import io.github.gatedattention.bench.Gating;
 import io.github.gatedattention.bench.Inputs;
 import io.github.gatedattention.bench.Precision;
 import org.bytedeco.javacpp.FloatPointer;
@@ -26,6 +27,7 @@ final class PyTorchPeer implements Peer {
 
     private final AttentionShape shape;
     private final boolean causal;
+    private final boolean gated;
     private final Tensor q;
     private final Tensor k;
     private final Tensor v;
@@ -48,15 +50,17 @@ final class PyTorchPeer implements Peer {
         q = tensor(inputs.q(), shape.queryLength(), shape.queryHeads(), 1, type);
         k = tensor(inputs.k(), shape.keyLength(), shape.keyValueHeads(), group, type);
         v = tensor(inputs.v(), shape.keyLength(), shape.keyValueHeads(), group, type);
-        gate = tensor(inputs.gate(), shape.queryLength(), shape.queryHeads(), 1, type);
+        gated = inputs.workload().gating() != Gating.NONE;
+        gate = tensor(inputs.gateScores(), shape.queryLength(), shape.queryHeads(), 1, type);
         factor = gate.clone();
-        out = gate.clone();
+        out = q.clone();
     }
 
     /** [B, S, H, D] to [B, H * repeats, S, D]. */
     private Tensor tensor(float[] values, int length, int heads, int repeats, torch.ScalarType type) {
         try (FloatPointer copy = new FloatPointer(values)) {
-            return torch.from_blob(copy, shape.batch(), length, heads, shape.headDim())
+            long dim = values.length / ((long) shape.batch() * length * heads); // 1 for a gate with a score per head
+            return torch.from_blob(copy, shape.batch(), length, heads, dim)
                     .permute(0, 2, 1, 3)
                     .repeat_interleave(repeats, new LongOptional(1), new LongOptional())
                     .to(type)
@@ -69,17 +73,24 @@ final class PyTorchPeer implements Peer {
     @SuppressWarnings("try") // the scope is used by being open
     public void forward() {
         try (PointerScope scope = new PointerScope()) {
-            Tensor attended = torch.scaled_dot_product_attention(q, k, v, noMask, 0.0, causal, defaultScale, false);
-            torch.sigmoid_out(factor, gate);
-            torch.mul_out(out, attended, factor);
+            Tensor attended = attend();
+            if (gated) {
+                torch.sigmoid_out(factor, gate);
+                torch.mul_out(out, attended, factor);
+            }
         }
+    }
+
+    private Tensor attend() {
+        return torch.scaled_dot_product_attention(q, k, v, noMask, 0.0, causal, defaultScale, false);
     }
 
     @Override
     @SuppressWarnings("try")
     public float[] output() {
         try (PointerScope scope = new PointerScope()) {
-            Tensor rows = out.permute(0, 2, 1, 3).contiguous().to(torch.ScalarType.Float);
+            Tensor last = gated ? out : attend(); // without a gate the result is PyTorch's own tensor
+            Tensor rows = last.permute(0, 2, 1, 3).contiguous().to(torch.ScalarType.Float);
             float[] values = new float[shape.queryElements()];
             new FloatPointer(rows.data_ptr()).get(values);
             return values;

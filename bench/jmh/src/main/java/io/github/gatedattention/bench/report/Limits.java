@@ -26,9 +26,9 @@ public record Limits(String line, String absence) {
      * @return what it printed, or why it could not
      */
     public static Limits measure(Path repository, int threads) throws IOException, InterruptedException {
-        Path program = repository.resolve("build/native/bench/limits");
+        Path program = program(repository);
         if (!Files.isExecutable(program)) {
-            return new Limits("", program + " is not built: cmake -B build && cmake --build build --target limits");
+            return new Limits("", absence(program));
         }
         Process process = new ProcessBuilder(program.toString(), Integer.toString(threads))
                 .redirectError(ProcessBuilder.Redirect.INHERIT)
@@ -36,6 +36,24 @@ public record Limits(String line, String absence) {
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         int code = process.waitFor();
         return code == 0 ? of(output, threads) : new Limits("", program + " exited with " + code);
+    }
+
+    /**
+     * {@return where the program is when it was built}
+     *
+     * @param repository where it was built
+     */
+    public static Path program(Path repository) {
+        return repository.resolve("build/native/bench/limits");
+    }
+
+    /**
+     * {@return what to say when it was not}
+     *
+     * @param program where it should be
+     */
+    public static String absence(Path program) {
+        return program + " is not built: cmake -B build && cmake --build build --target limits";
     }
 
     static Limits of(String output, int threads) {

@@ -1,11 +1,17 @@
 package io.github.gatedattention.bench.report;
 
+import static io.github.gatedattention.bench.report.Markdown.NONE;
+import static io.github.gatedattention.bench.report.Markdown.format;
+import static io.github.gatedattention.bench.report.Markdown.line;
+import static io.github.gatedattention.bench.report.Markdown.significant;
+import static io.github.gatedattention.bench.report.Markdown.tableHead;
+import static io.github.gatedattention.bench.report.Markdown.tableRow;
+
 import io.github.gatedattention.bench.Workload;
 import io.github.gatedattention.bench.peers.Implementation;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.TreeSet;
@@ -29,7 +35,6 @@ public record Report(
         boolean fullLength,
         Limits limits,
         Map<Implementation, String> absent) {
-    private static final String NONE = "–";
     static final double MEDIAN = 50;
     private static final String ALLOCATION = "gc.alloc.rate.norm";
 
@@ -44,7 +49,7 @@ public record Report(
         line(text, "- environment: %s", environment);
         line(text, "- timed: one call, attention and gate; untimed: layout conversions, K/V repetition, loading");
         text.append("\n## Tuning\n\n");
-        for (Implementation implementation : Implementation.values()) {
+        for (Implementation implementation : Implementation.inBenchmarks()) {
             String reason = absent.get(implementation);
             line(
                     text,
@@ -86,7 +91,7 @@ public record Report(
         workloads.forEach(workload -> head.add(workload.name()));
         head.add("error");
         tableHead(text, head);
-        for (Implementation implementation : Implementation.values()) {
+        for (Implementation implementation : Implementation.inBenchmarks()) {
             List<Row> own = rows.stream()
                     .filter(r -> r.implementation() == implementation)
                     .toList();
@@ -165,30 +170,5 @@ public record Report(
                                     ? NONE
                                     : format("%.3f", bytes.getStatistics().getPercentile(MEDIAN))));
         }
-    }
-
-    private static String significant(double milliseconds) {
-        int digits =
-                milliseconds >= 100 ? 0 : milliseconds >= 10 ? 1 : milliseconds >= 1 ? 2 : milliseconds >= 0.1 ? 3 : 4;
-        return format("%." + digits + "f", milliseconds);
-    }
-
-    private static void tableHead(StringBuilder text, List<String> cells) {
-        tableRow(text, cells);
-        tableRow(text, cells.stream().map(cell -> "---").toList());
-    }
-
-    private static void tableRow(StringBuilder text, List<String> cells) {
-        text.append("| ").append(String.join(" | ", cells)).append(" |\n");
-    }
-
-    @SuppressWarnings("AnnotateFormatMethod")
-    private static void line(StringBuilder text, String format, Object... values) {
-        text.append(format(format, values)).append('\n');
-    }
-
-    @SuppressWarnings("AnnotateFormatMethod") // the annotation would be one more dependency
-    private static String format(String format, Object... values) {
-        return String.format(Locale.ROOT, format, values);
     }
 }

@@ -1,4 +1,4 @@
-package io.github.gatedattention.bench;
+package io.github.gatedattention.bench.peers;
 
 import io.github.gatedattention.bindings.generated.ga_attention_params;
 import io.github.gatedattention.bindings.generated.ga_error;
@@ -10,13 +10,23 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /** One native call with a struct that was filled once: the least that a call from Java can cost. */
-final class BareCall implements AutoCloseable {
+public final class BareCall implements AutoCloseable {
     private final MemorySegment params;
     private final MemorySegment error;
     private final long runtime;
 
-    /** One query, one key, one head, f32; each row is {@code dim} floats. */
-    BareCall(
+    /**
+     * Fills the struct for one query, one key and one head, f32, and calls once.
+     *
+     * @param arena what the struct lives in
+     * @param dim floats per row
+     * @param q the query
+     * @param k the key
+     * @param v the value
+     * @param gate the gate's scores
+     * @param out receives the result
+     */
+    public BareCall(
             Arena arena,
             int dim,
             MemorySegment q,
@@ -70,7 +80,8 @@ final class BareCall implements AutoCloseable {
         ga_tensor.dtype(tensor, gated_attention_h.GA_F32());
     }
 
-    int run() {
+    /** {@return the status of one call} */
+    public int run() {
         return gated_attention_h.ga_attention_forward(runtime, params, error);
     }
 

@@ -1,0 +1,62 @@
+package io.github.gatedattention.bench.sidebyside;
+
+import io.github.gatedattention.bench.Workload;
+import java.util.List;
+
+/**
+ * A row of the report: what was measured, or why nothing was.
+ *
+ * @param section which question it answers
+ * @param entry what it is about
+ * @param absence why it was not measured; empty when it was
+ * @param error the relative L2 error of the whole output against float64
+ * @param calls how many calls were timed
+ * @param rounds the median time of a call in each round, in nanoseconds
+ * @param peak what bounds it
+ */
+record Measured(
+        Section section, Entry entry, String absence, double error, long calls, List<Double> rounds, Peak peak) {
+    private static final double LOW = 10;
+    private static final double HIGH = 90;
+
+    static Measured absent(Section section, Entry entry, String reason) {
+        return new Measured(section, entry, reason, Double.NaN, 0, List.of(), Peak.NONE);
+    }
+
+    boolean isPresent() {
+        return absence.isEmpty();
+    }
+
+    /** The median over the rounds, in nanoseconds. */
+    double nanos() {
+        return Statistics.median(values());
+    }
+
+    /** The 10th percentile over the rounds. */
+    double lowNanos() {
+        return Statistics.percentile(values(), LOW);
+    }
+
+    /** The 90th percentile over the rounds. */
+    double highNanos() {
+        return Statistics.percentile(values(), HIGH);
+    }
+
+    private double[] values() {
+        return rounds.stream().mapToDouble(Double::doubleValue).toArray();
+    }
+
+    /** GFLOP/s, for decode GB/s. */
+    double rate() {
+        Workload workload = entry.workload();
+        double work = workload.isDecode()
+                ? workload.bytes(entry.implementation().precision())
+                : workload.shape().flop();
+        return work / nanos();
+    }
+
+    /** The rate as a share of the peak; NaN when that is unknown. */
+    double share() {
+        return peak.gigaPerSecond() > 0 ? rate() / peak.gigaPerSecond() : Double.NaN;
+    }
+}

@@ -1,0 +1,37 @@
+package io.github.gatedattention.bench.sidebyside;
+
+import io.github.gatedattention.bench.Precision;
+import io.github.gatedattention.bench.Workload;
+
+/**
+ * What bounds a row, measured in the same rounds.
+ *
+ * @param limit what was measured, as the program {@code limits} is asked for it; empty when nothing bounds the row
+ * @param gigaPerSecond 1e9 floating-point operations or bytes per second; 0 when unknown
+ */
+record Peak(String limit, double gigaPerSecond) {
+    static final Peak NONE = new Peak("", 0);
+
+    /** What to ask for: the rate of the type's arithmetic, or of reading the operands over and over; empty for a call. */
+    static String request(Entry entry, boolean hasBf16Dot) {
+        Workload workload = entry.workload();
+        Precision precision = entry.implementation().precision();
+        if (workload == Workload.CALL) {
+            return "";
+        }
+        if (workload.isDecode()) {
+            return "read " + workload.bytes(precision) + " " + entry.threads();
+        }
+        return (precision == Precision.BF16 && hasBf16Dot ? "dot_bf16 " : "fma_f32 ") + entry.threads();
+    }
+
+    /** The limit in words. */
+    String words() {
+        return switch (limit.split(" ")[0]) {
+            case "fma_f32" -> "f32 FMA";
+            case "dot_bf16" -> "vdpbf16ps";
+            case "read" -> "reading as many bytes";
+            default -> "";
+        };
+    }
+}

@@ -31,12 +31,23 @@ class ArgumentsTest {
         assertThat(arguments.matches(DecodeLatencyBenchmark.class)).isTrue();
     }
 
+    @Test
+    void aReportMayHaveAPatternOrGoToTheReadme() {
+        assertThat(Arguments.parse(new String[0]).report()).isFalse();
+        assertThat(Arguments.parse(new String[] {"--report", "S128"}).pattern()).isEqualTo("S128");
+        Arguments again = Arguments.parse(new String[] {"--readme", "--redraw", "--report"});
+        assertThat(again.report() && again.redraw() && again.readme()).isTrue();
+    }
+
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
             value = {
                 "--fast | '--fast' is not understood; see ./ga bench --help",
                 "one two | 'two' is not understood; see ./ga bench --help",
+                "--readme | --readme needs --report",
+                "--redraw | --redraw needs --report",
+                "--report --readme S128 | README.md shows whole reports: --readme takes no pattern",
                 "--threads | --threads needs a value; see ./ga bench --help",
                 "--threads two | --threads is two; it must be a number of at least 1",
                 "--threads 0 | --threads is 0; it must be a number of at least 1",

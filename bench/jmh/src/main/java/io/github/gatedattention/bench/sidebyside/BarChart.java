@@ -14,6 +14,7 @@ import org.knowm.xchart.style.HorizontalBarStyler;
 /** Horizontal bars in groups: the names of implementations are long. */
 final class BarChart {
     private static final double SPACE = 0.75;
+    private static final int NAME_HEIGHT = 40; // pixels
     private static final List<Color> COLORS = List.of(
             new Color(0xb9c4cb), new Color(0x6fb7c0), new Color(0x1f9aa8), new Color(0x0b4f59), new Color(0x7a5195));
 
@@ -46,8 +47,10 @@ final class BarChart {
         styler.setLabelsVisible(true);
         styler.setDecimalPattern(decimals);
         styler.setLabelsFontColorAutomaticEnabled(true);
+        styler.setLabelsFont(styler.getAxisTickLabelsFont());
         styler.setPlotGridHorizontalLinesVisible(false);
-        List<String> names = List.copyOf(groups).reversed(); // the axis goes up
+        styler.setXAxisTickMarkSpacingHint(NAME_HEIGHT); // of the groups, too: each has its name
+        List<String> names = List.copyOf(groups);
         bars.forEach((series, values) -> {
             List<Double> lengths = new ArrayList<>();
             names.forEach(name -> lengths.add(values.getOrDefault(name, 0.0)));

@@ -4,15 +4,25 @@ import io.github.gatedattention.bench.peers.Implementation;
 import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Font;
+import java.awt.Graphics2D;
+import java.awt.RenderingHints;
+import java.awt.image.BufferedImage;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import javax.imageio.ImageIO;
+import org.knowm.xchart.internal.chartpart.IChart;
 import org.knowm.xchart.style.AxesChartStyler;
 import org.knowm.xchart.style.Styler;
 
 /** How all pictures of a report look. */
 final class ChartStyle {
     static final int WIDTH = 1400;
-    static final int HEIGHT = 760;
-    static final Color INK = new Color(0x22303a);
+    static final int HEIGHT = 740;
 
+    private static final int CAPTION_HEIGHT = 40;
+    private static final int PADDING = 22;
+    private static final float CAPTION_SIZE = 15;
+    private static final Color INK = new Color(0x22303a);
     private static final Color FAINT = new Color(0xe4e9ec);
     private static final Font TEXT = new Font(Font.SANS_SERIF, Font.PLAIN, 16);
 
@@ -33,6 +43,23 @@ final class ChartStyle {
                     case ND4J_F32 -> 0x4a6fa5;
                     case PLAIN_JAVA_F32 -> 0x8a9aa5;
                 });
+    }
+
+    /** The chart with a line of text below it, as a PNG. */
+    static byte[] png(IChart chart, String caption) throws IOException {
+        var image = new BufferedImage(WIDTH, HEIGHT + CAPTION_HEIGHT, BufferedImage.TYPE_INT_RGB);
+        Graphics2D graphics = image.createGraphics();
+        graphics.setColor(Color.WHITE);
+        graphics.fillRect(0, 0, image.getWidth(), image.getHeight());
+        chart.paint(graphics, WIDTH, HEIGHT);
+        graphics.setRenderingHint(RenderingHints.KEY_TEXT_ANTIALIASING, RenderingHints.VALUE_TEXT_ANTIALIAS_ON);
+        graphics.setColor(INK);
+        graphics.setFont(TEXT.deriveFont(CAPTION_SIZE));
+        graphics.drawString(caption, PADDING, HEIGHT + CAPTION_HEIGHT / 3);
+        graphics.dispose();
+        var bytes = new ByteArrayOutputStream();
+        ImageIO.write(image, "png", bytes);
+        return bytes.toByteArray();
     }
 
     static void apply(AxesChartStyler styler) {
@@ -58,7 +85,7 @@ final class ChartStyle {
         styler.setAxisTicksLineVisible(false);
         styler.setAxisTicksMarksVisible(false);
         styler.setPlotMargin(0);
-        styler.setChartPadding(22);
+        styler.setChartPadding(PADDING);
         styler.setAxisTitlePadding(12);
     }
 }

@@ -18,6 +18,7 @@ final class LineChart {
     private static final float LIBRARY_WIDTH = 4;
     private static final float PEER_WIDTH = 2;
     private static final int MARKER = 8;
+    private static final int TICK_SPACING = 60; // pixels: at most what one power of two takes
 
     private LineChart() {}
 
@@ -67,10 +68,16 @@ final class LineChart {
         lines.forEach(line -> line.millis().keySet().forEach(size -> sizes.put(log2(size), size)));
         styler.setXAxisMin(sizes.firstKey() - 0.3);
         styler.setXAxisMax(sizes.lastKey() + 0.3);
-        styler.setXAxisTickMarkSpacingHint(1);
-        styler.setXAxisMaxLabelCount((int) Math.round(sizes.lastKey() - sizes.firstKey()) + 1);
-        styler.setXAxisTickLabelsFormattingFunction(
-                x -> Math.abs(x - Math.rint(x)) < 1e-6 ? String.format(Locale.ROOT, "%,.0f", Math.pow(2, x)) : " ");
+        styler.setXAxisTickMarkSpacingHint(TICK_SPACING);
+        styler.setXAxisTickLabelsFormattingFunction(x -> size(x, sizes.firstKey()));
+    }
+
+    /** Between powers of two a blank, none like another: XChart leaves out all labels when two are the same. */
+    private static String size(double log2, double first) {
+        boolean whole = Math.abs(log2 - Math.rint(log2)) < 1e-6;
+        return whole
+                ? String.format(Locale.ROOT, "%,.0f", Math.pow(2, log2))
+                : " ".repeat(1 + (int) Math.max(0, 10 * (1 + log2 - first)));
     }
 
     private static double log2(int size) {
@@ -107,9 +114,20 @@ final class LineChart {
                 .orElse(all.getFirst());
     }
 
+    /** Without the type where all have the same. */
+    private static String name(Implementation implementation, List<Line> all) {
+        boolean same = all.stream()
+                        .map(line -> line.implementation().precision())
+                        .distinct()
+                        .count()
+                == 1;
+        String title = implementation.title();
+        return same ? title.substring(0, title.lastIndexOf(',')) : title;
+    }
+
     /** The name, and how many times the fastest line's time it takes at the largest size that both have. */
     private static String legend(Line line, List<Line> all) {
-        String name = line.implementation().title();
+        String name = name(line.implementation(), all);
         Line fastest = fastest(all);
         int size = line.millis().lastKey();
         Double least = fastest.millis().get(size);

@@ -4,7 +4,6 @@ import io.github.gatedattention.bench.Gating;
 import io.github.gatedattention.bench.Precision;
 import io.github.gatedattention.bench.Workload;
 import io.github.gatedattention.bench.peers.Implementation;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -14,7 +13,6 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
-import org.knowm.xchart.ChartEncoder;
 import org.knowm.xchart.internal.chartpart.IChart;
 
 /** The pictures of a report. */
@@ -33,7 +31,7 @@ enum Picture {
     THREADS(Section.THREADS, "threads.png", "Times as fast as with one thread");
 
     private static final double TO_MILLIS = 1e-6;
-    private static final String HEADS = "Hq 16, Hkv 8, D 128, causal, element-wise sigmoid gate";
+    private static final String SHAPE = "B 1, Hq 16, Hkv 8, D 128, causal, sigmoid gate, element-wise unless said";
 
     private final Section section;
     private final String file;
@@ -66,22 +64,22 @@ enum Picture {
 
     /** The picture as a PNG. */
     byte[] png(Document document) throws IOException {
-        String title = caption + "\n" + document.machine();
         IChart chart = switch (this) {
-            case PREFILL_F32, PREFILL_BF16 ->
-                LineChart.of(title, "tokens; " + HEADS + threads(document), lines(document));
-            case DECODE -> LineChart.of(title, "keys, one query; " + HEADS + threads(document), lines(document));
+            case PREFILL_F32, PREFILL_BF16 -> LineChart.of(caption, "tokens", lines(document));
+            case DECODE -> LineChart.of(caption, "keys, one query", lines(document));
             case GATE_PREFILL, GATE_DECODE ->
-                bars(document).chart(title, "per cent of the time without a gate" + threads(document), "0.0");
-            case THREADS -> bars(document).chart(title, "speed-up over one thread of the same implementation", "0.00");
+                bars(document).chart(caption, "per cent of the time without a gate", "0.0");
+            case THREADS ->
+                bars(document).chart(caption, "speed-up over one thread of the same implementation", "0.00");
         };
-        var bytes = new ByteArrayOutputStream();
-        ChartEncoder.saveChart(chart, bytes, "png");
-        return bytes.toByteArray();
+        return ChartStyle.png(
+                chart,
+                document.machine() + ", " + document.date() + (this == THREADS ? "" : threads(document)) + "; "
+                        + SHAPE);
     }
 
     private static String threads(Document document) {
-        return "; " + document.threads() + (document.threads() == 1 ? " thread" : " threads");
+        return ", " + document.threads() + (document.threads() == 1 ? " thread" : " threads");
     }
 
     private List<LineChart.Line> lines(Document document) {

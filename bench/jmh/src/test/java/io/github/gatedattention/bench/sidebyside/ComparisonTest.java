@@ -1,0 +1,54 @@
+package io.github.gatedattention.bench.sidebyside;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.gatedattention.bench.Workload;
+import io.github.gatedattention.bench.peers.Implementation;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+class ComparisonTest {
+    @Test
+    void threadsDoubleUpToTheProcessors() {
+        assertThat(Comparison.threadCounts(1)).containsExactly(1);
+        assertThat(Comparison.threadCounts(2)).containsExactly(1, 2);
+        assertThat(Comparison.threadCounts(12)).containsExactly(1, 2, 4, 8, 12);
+    }
+
+    @Test
+    void everyoneIsComparedOnEveryPrefillAndDecode() {
+        for (Comparison comparison : Comparison.all(2, 2)) {
+            assertThat(comparison.entries()).doesNotHaveDuplicates();
+            if (comparison.section() == Section.PREFILL || comparison.section() == Section.DECODE) {
+                assertThat(comparison.entries())
+                        .extracting(Entry::implementation)
+                        .containsExactlyElementsOf(List.of(Implementation.values()).stream()
+                                .filter(i -> i != Implementation.PREPARED_F32 && i != Implementation.BARE_F32)
+                                .toList());
+            }
+        }
+    }
+
+    @Test
+    void namesTellComparisonsApart() {
+        assertThat(Comparison.all(2, 2))
+                .extracting(Comparison::name)
+                .doesNotHaveDuplicates()
+                .contains("PREFILL S128");
+        assertThat(Comparison.all(2, 2)).filteredOn(c -> c.matches("GATE|CALL")).hasSize(3);
+    }
+
+    @Test
+    void theLimitIsThatOfTheTypeTheBytesAndTheThreads() {
+        assertThat(Peak.request(new Entry(Workload.S128, Implementation.PYTORCH_BF16, 4), true))
+                .isEqualTo("dot_bf16 4");
+        assertThat(Peak.request(new Entry(Workload.S128, Implementation.PYTORCH_BF16, 4), false))
+                .isEqualTo("fma_f32 4");
+        assertThat(Peak.request(new Entry(Workload.S128, Implementation.DJL_F32, 1), true))
+                .isEqualTo("fma_f32 1");
+        assertThat(Peak.request(new Entry(Workload.DECODE_512, Implementation.DJL_F32, 2), true))
+                .isEqualTo("read " + 4 * (2 * 512 * 8 * 128 + 3 * 16 * 128) + " 2");
+        assertThat(Peak.request(new Entry(Workload.CALL, Implementation.DJL_F32, 1), true))
+                .isEmpty();
+    }
+}

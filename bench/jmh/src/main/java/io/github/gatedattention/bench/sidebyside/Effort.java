@@ -19,9 +19,9 @@ record Effort(
         int mostMillis,
         double rowSeconds,
         double slowestSeconds) {
-    /** About a quarter of an hour for everything on two cores. */
+    /** Some 25 s per comparison on two quiet cores. */
     static final Effort QUICK = new Effort(5, 40, 120, 3, 1000, 5, 3);
 
-    /** About an hour and a half. */
+    /** Three times the rounds, each about three times as long. */
     static final Effort FULL = new Effort(15, 100, 400, 5, 3000, 60, 15);
 }

@@ -31,7 +31,8 @@ public abstract sealed class Backend permits CpuBackend, JavaBackend {
     }
 
     /**
-     * Plain Java loops: the same results on every machine, many times slower.
+     * Pure Java: the same results on every machine. Where the JVM was started with {@code --add-modules
+     * jdk.incubator.vector} it computes with Java's Vector API, else with plain loops, many times slower.
      *
      * @return the backend, always available
      */
@@ -71,7 +72,7 @@ public abstract sealed class Backend permits CpuBackend, JavaBackend {
 
     private static final class Known {
         static final Backend CPU = new CpuBackend();
-        static final Backend JAVA = new JavaBackend();
+        static final Backend JAVA = new JavaBackend(VectorModule.isUsable());
     }
 
     /** Chosen, and the fallback logged, once. */
@@ -86,7 +87,10 @@ public abstract sealed class Backend permits CpuBackend, JavaBackend {
             System.getLogger("io.github.gatedattention")
                     .log(
                             System.Logger.Level.WARNING,
-                            "No native kernels, so attention runs in plain Java, many times slower: {0}",
+                            VectorModule.isUsable()
+                                    ? "No native kernels, so attention runs on Java''s Vector API, slower: {0}"
+                                    : "No native kernels, so attention runs in plain Java, many times slower"
+                                            + " (--add-modules jdk.incubator.vector would make it faster): {0}",
                             reason);
             return java();
         }

@@ -3,9 +3,10 @@ package io.github.gatedattention;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
-/** Moves floating-point elements between off-heap memory and the heap; offsets are in elements. */
+/** Moves elements between off-heap memory and the heap; offsets are in elements. */
 final class Elements {
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT;
+    private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT;
     private static final ValueLayout.OfShort BITS = ValueLayout.JAVA_SHORT;
 
     private Elements() {}
@@ -14,6 +15,10 @@ final class Elements {
         return type == DataType.F32
                 ? from.get(FLOAT, offset * Float.BYTES)
                 : type.fromBits(from.get(BITS, offset * Short.BYTES));
+    }
+
+    static int getInt(MemorySegment from, long offset) {
+        return from.get(INT, offset * Integer.BYTES);
     }
 
     static void set(DataType type, MemorySegment to, long offset, float value) {

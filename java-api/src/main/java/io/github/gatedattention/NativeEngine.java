@@ -17,14 +17,14 @@ final class NativeEngine implements Engine {
     private final Settings settings;
     private final NativeRuntime runtime;
     private final long runtimeHandle;
-    private final SlotPool slots;
+    private final SlotPool<CallSlot> slots;
     private volatile boolean closed;
 
     NativeEngine(Settings settings) {
         this.settings = settings;
         this.runtime = NativeRuntime.acquire(settings.threads(), settings.maxInstructionSet());
         this.runtimeHandle = runtime.handle();
-        this.slots = new SlotPool(settings);
+        this.slots = new SlotPool<>(() -> new CallSlot(settings));
     }
 
     /** Its own slot, loaded once. */

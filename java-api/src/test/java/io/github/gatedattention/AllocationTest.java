@@ -10,6 +10,8 @@ import java.lang.foreign.Arena;
 import java.lang.management.ManagementFactory;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** A warm call allocates nothing on the Java heap, whichever way it is made. */
 @DisabledIfSystemProperty(named = "ga.native", matches = "false")
@@ -39,6 +41,54 @@ class AllocationTest {
             least = Math.min(least, THREADS.getCurrentThreadAllocatedBytes() - before);
         }
         return least;
+    }
+
+    /** The same for calls that take longer, all threads counted. */
+    private static long bytesOfAllThreads(Runnable call) {
+        for (int n = 0; n < 2000; n++) {
+            call.run();
+        }
+        long least = Long.MAX_VALUE;
+        for (int round = 0; round < ROUNDS; round++) {
+            long before = THREADS.getTotalThreadAllocatedBytes();
+            for (int n = 0; n < 100; n++) {
+                call.run();
+            }
+            least = Math.min(least, THREADS.getTotalThreadAllocatedBytes() - before);
+        }
+        return least;
+    }
+
+    /** The Java backend's vectors are in no boxes, neither in prefill nor in decode. */
+    @ParameterizedTest
+    @EnumSource(
+            value = DataType.class,
+            names = {"F32", "BF16", "F16"})
+    void vectors(DataType type) {
+        Sample.Shape[] shapes = {
+            new Sample.Shape(1, 70, 70, 4, 2, 64, 64),
+            new Sample.Shape(2, 1, 700, 6, 2, 72, 40),
+            new Sample.Shape(1, 9, 9, 6, 2, 64, 64)
+        };
+        for (Sample.Shape shape : shapes) {
+            try (Arena arena = Arena.ofShared()) {
+                Sample sample = Sample.of(arena, SETTING, type, shape);
+                Operands o = sample.operands();
+                Operands plain = Operands.of(o.q(), o.k(), o.v(), o.gate(), o.out());
+                try (GatedAttention attention =
+                        sample.builder(Target.java().getLast()).threads(2).build()) {
+                    assertThat(bytesOfAllThreads(attention.prepare(o)::run))
+                            .as("prepared %s", shape)
+                            .isZero();
+                    assertThat(bytesOfAllThreads(() -> attention.forward(o.q(), o.k(), o.v(), o.gate(), o.out())))
+                            .as("forward %s", shape)
+                            .isZero();
+                    assertThat(bytesOfAllThreads(() -> attention.forward(plain)))
+                            .as("forward of operands %s", shape)
+                            .isZero();
+                }
+            }
+        }
     }
 
     @Test

@@ -186,7 +186,7 @@ class ConcurrencyTest {
     @MethodSource("backends")
     @Timeout(value = SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     void arenasOfOthersStayOpenDuringACall(Target target) throws InterruptedException {
-        Sample.Shape large = target.equals(Target.java())
+        Sample.Shape large = target.isPlainJava()
                 ? new Sample.Shape(1, 400, 400, 8, 2, 64, 64)
                 : new Sample.Shape(1, 4000, 4000, 8, 2, 64, 64);
         Setting setting = Setting.causal(64).withGate(Activation.SIGMOID, Combination.MULTIPLY);

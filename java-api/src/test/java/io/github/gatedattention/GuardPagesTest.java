@@ -11,9 +11,11 @@ import org.junit.jupiter.api.Test;
 
 /** No call touches a byte before or behind its tensors. */
 class GuardPagesTest {
+    private static final List<String> VECTORS = List.of("--add-modules=jdk.incubator.vector");
+
     @Test
     void nothingOutsideTheTensorsIsTouched() {
-        ChildJvm.Result result = ChildJvm.run(List.of(), GuardPages.class);
+        ChildJvm.Result result = ChildJvm.run(VECTORS, GuardPages.class);
         assertThat(result.exit()).as(result.output()).isZero();
         assertThat(result.output()).contains("calls: ");
     }
@@ -29,7 +31,7 @@ class GuardPagesTest {
     /** Offsets beyond 2^31 elements and 2^32 bytes. */
     @Test
     void tensorsThatSpanGigabytes() {
-        ChildJvm.Result result = ChildJvm.run(List.of(), FarApart.class);
+        ChildJvm.Result result = ChildJvm.run(VECTORS, FarApart.class);
         assertThat(result.exit()).as(result.output()).isZero();
         assertThat(result.output()).contains("all right");
     }

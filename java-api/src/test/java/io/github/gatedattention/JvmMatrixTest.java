@@ -22,7 +22,8 @@ class JvmMatrixTest {
     static Stream<List<String>> rows() {
         return COLLECTORS.stream()
                 .flatMap(collector -> COMPILERS.stream().map(compiler -> {
-                    List<String> row = new ArrayList<>(List.of("-XX:+" + collector, "-Xss256k"));
+                    List<String> row = new ArrayList<>(
+                            List.of("-XX:+" + collector, "-Xss256k", "--add-modules=jdk.incubator.vector"));
                     row.addAll(compiler);
                     return row;
                 }));

@@ -25,7 +25,22 @@ class NativeAccessTest {
         ChildJvm.Result result = ChildJvm.runPlain(List.of("--illegal-native-access=deny"), NativeAccess.class);
         assertThat(result.exit()).as(result.output()).isZero();
         assertThat(result.output())
-                .contains("--enable-native-access", "UNSUPPORTED: backend cpu is not available", "computed 1.0 on java")
+                .contains(
+                        "--enable-native-access",
+                        "UNSUPPORTED: backend cpu is not available",
+                        "--add-modules jdk.incubator.vector would make it faster",
+                        "computed 1.0 on java")
                 .doesNotContain("\tat ");
+    }
+
+    /** Denied, but with the Vector API: there is no option left to name. */
+    @Test
+    void deniedWithVectors() {
+        ChildJvm.Result result = ChildJvm.runPlain(
+                List.of("--illegal-native-access=deny", "--add-modules=jdk.incubator.vector"), NativeAccess.class);
+        assertThat(result.exit()).as(result.output()).isZero();
+        assertThat(result.output())
+                .contains("attention runs on Java's Vector API", "computed 1.0 on java")
+                .doesNotContain("\tat ", "would make it faster");
     }
 }

@@ -13,7 +13,7 @@ import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 
 /**
- * Random calls against float64, every one on the pure Java backend and on one instruction set of the native one.
+ * Random calls against float64, every one on the pure Java backend, both ways, and on one instruction set of the native one.
  *
  * <p>{@code -Dga.random.cases=20000} runs more of them; {@code -Dga.random.seed=N -Dga.random.cases=1} runs one again.
  */
@@ -38,7 +38,9 @@ class RandomCasesTest {
             if (!cpu.isEmpty()) {
                 check(drawn, cpu.get(Math.floorMod(drawn.seed, cpu.size())), expected);
             }
-            check(drawn, Target.java(), expected);
+            for (Target java : Target.java()) {
+                check(drawn, java, expected);
+            }
         }
         assertThat(wrong.stream().limit(Integer.getInteger("ga.random.show", 10)))
                 .as("%d of %d cases are wrong", wrong.size(), CASES)

@@ -4,6 +4,7 @@ import io.github.gatedattention.Backend;
 import io.github.gatedattention.DataType;
 import io.github.gatedattention.GatedAttention;
 import io.github.gatedattention.InstructionSet;
+import io.github.gatedattention.JavaBackends;
 import io.github.gatedattention.reference.DoubleTensor;
 import io.github.gatedattention.reference.Setting;
 import java.util.ArrayList;
@@ -18,7 +19,10 @@ import java.util.stream.Stream;
  */
 public record Target(Backend backend, InstructionSet instructionSet) {
     private static final List<Target> CPU = nativeTargets();
-    private static final Target JAVA = new Target(Backend.java(), InstructionSet.SCALAR);
+    private static final Target PLAIN_JAVA = new Target(JavaBackends.plain(), InstructionSet.SCALAR);
+    private static final List<Target> JAVA = JavaBackends.hasVectors()
+            ? List.of(PLAIN_JAVA, new Target(JavaBackends.vector(), InstructionSet.SCALAR))
+            : List.of(PLAIN_JAVA);
 
     /**
      * The native backend once per instruction set that this machine runs, in rising order. {@code -Dga.native=false} leaves it out, for
@@ -28,19 +32,19 @@ public record Target(Backend backend, InstructionSet instructionSet) {
         return CPU;
     }
 
-    /** The pure Java backend. */
-    public static Target java() {
+    /** The pure Java backend: plain loops and, where this JVM has them, vectors, which come last. */
+    public static List<Target> java() {
         return JAVA;
     }
 
     /** All of them. */
     public static Stream<Target> all() {
-        return Stream.concat(CPU.stream(), Stream.of(JAVA));
+        return Stream.concat(CPU.stream(), JAVA.stream());
     }
 
-    /** The native backend at its best, and the pure Java backend. */
+    /** The native backend at its best, and the pure Java backend both ways. */
     public static Stream<Target> backends() {
-        return CPU.isEmpty() ? Stream.of(JAVA) : Stream.of(CPU.getLast(), JAVA);
+        return Stream.concat(CPU.isEmpty() ? Stream.empty() : Stream.of(CPU.getLast()), JAVA.stream());
     }
 
     private static List<Target> nativeTargets() {
@@ -82,7 +86,7 @@ public record Target(Backend backend, InstructionSet instructionSet) {
                 .scale(setting.scale())
                 .backend(backend)
                 .threads(2);
-        return backend.equals(Backend.java()) ? builder : builder.maxInstructionSet(instructionSet);
+        return isJava() ? builder : builder.maxInstructionSet(instructionSet);
     }
 
     /** A builder for calls on tensors of these shapes. */
@@ -91,8 +95,20 @@ public record Target(Backend backend, InstructionSet instructionSet) {
         return builder(setting, type, q.shape()[2], k.shape()[2], q.shape()[3], v.shape()[3]);
     }
 
+    private boolean isJava() {
+        return backend.name().equals(Backend.java().name());
+    }
+
+    /** Whether these are plain loops, the slowest. */
+    public boolean isPlainJava() {
+        return equals(PLAIN_JAVA);
+    }
+
     @Override
     public String toString() {
-        return backend.equals(Backend.java()) ? "java" : "cpu " + instructionSet;
+        if (isJava()) {
+            return isPlainJava() ? "java" : "java vector";
+        }
+        return "cpu " + instructionSet;
     }
 }

@@ -1,0 +1,29 @@
+package io.github.gatedattention;
+
+import org.jspecify.annotations.Nullable;
+
+/** A way to compute in Java. Checks nothing but key lengths: {@link JavaEngine} does. */
+interface JavaPath extends AutoCloseable {
+    /**
+     * Computes; the parameters are those of {@link Operands}.
+     *
+     * @param help whether other threads may touch the tensors
+     */
+    void run(
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            @Nullable Tensor gate,
+            Tensor out,
+            @Nullable Tensor normWeight,
+            @Nullable Tensor keyLengths,
+            @Nullable Tensor lse,
+            boolean help);
+
+    /** What {@link #run} would do, which is so much work. */
+    Plan plan(Operands operands, Work work);
+
+    /** Lets helpers go; closing twice is closing once. */
+    @Override
+    void close();
+}

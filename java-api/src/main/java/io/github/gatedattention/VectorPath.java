@@ -1,0 +1,70 @@
+package io.github.gatedattention;
+
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
+
+/** Java's Vector API; allocates nothing once as many calls have run at the same time as ever do. */
+final class VectorPath implements JavaPath {
+    private final Settings settings;
+    private final VectorRuntime runtime;
+    private final PlainPath plain; // for sequences whose keys no array can hold; it has no thread until it works
+    private boolean closed; // guarded by this
+
+    VectorPath(Settings settings) {
+        this.settings = settings;
+        this.runtime = VectorRuntime.acquire(settings.threads());
+        this.plain = new PlainPath(settings);
+    }
+
+    @Override
+    public void run(
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            @Nullable Tensor gate,
+            Tensor out,
+            @Nullable Tensor normWeight,
+            @Nullable Tensor keyLengths,
+            @Nullable Tensor lse,
+            boolean help) {
+        if (!VectorCall.fits(settings, k.dim(1))) {
+            plain.run(q, k, v, gate, out, normWeight, keyLengths, lse, help);
+            return;
+        }
+        VectorCall call = runtime.calls().take();
+        try {
+            call.run(settings, q, k, v, gate, out, normWeight, keyLengths, lse, runtime.helpers(), help);
+        } finally {
+            runtime.calls().giveBack(call);
+        }
+    }
+
+    @Override
+    public Plan plan(Operands operands, Work work) {
+        if (!VectorCall.fits(settings, operands.k().dim(1))) {
+            return plain.plan(operands, work);
+        }
+        VectorCall.Cut cut = VectorCall.cut(settings, operands);
+        return new Plan(
+                "java",
+                String.format(Locale.ROOT, "java_vector_%s_%d", settings.dataType(), VectorMath.SPECIES.vectorBitSize())
+                        .toLowerCase(Locale.ROOT),
+                InstructionSet.SCALAR,
+                settings.threads(),
+                cut.queryBlock(),
+                VectorRows.KEYS,
+                cut.tasks(),
+                settings.threads() * VectorRows.bytes(settings) + cut.bytes(),
+                work.flop(),
+                work.bytes());
+    }
+
+    @Override
+    public synchronized void close() {
+        if (!closed) {
+            closed = true;
+            runtime.release();
+            plain.close();
+        }
+    }
+}

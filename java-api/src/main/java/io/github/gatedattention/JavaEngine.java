@@ -56,6 +56,7 @@ final class JavaEngine implements Engine {
         CallCheck.check(settings, o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse());
     }
 
+    @SuppressWarnings("ShortCircuitBoolean") // every tensor is to be checked
     private void run(
             Tensor q,
             Tensor k,

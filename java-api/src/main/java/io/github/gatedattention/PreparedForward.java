@@ -10,7 +10,7 @@ package io.github.gatedattention;
 public sealed interface PreparedForward permits JavaEngine.Prepared, NativeEngine.Prepared {
 
     /**
-     * Computes. Allocates nothing on the {@code cpu} backend.
+     * Computes. Allocates nothing once warm, but on the {@code java} backend without {@code jdk.incubator.vector}.
      *
      * @throws IllegalArgumentException when a key length is outside 0 to Sk
      * @throws IllegalStateException when the attention or the arena of a tensor is closed

@@ -11,7 +11,9 @@ import jdk.incubator.vector.VectorSpecies;
  * numbers of vectors.
  *
  * <p>They take arrays and floats, not vectors: a vector that crosses a call is boxed unless the JIT compiler inlines the
- * call, and it declines to inline what it has compiled on its own into more than a few instructions. No sum over the
+ * call, and it declines to inline what it has compiled on its own into more than a few instructions, and anything into what has
+ * grown large: longer methods call the Vector API alone, which is always inlined. The factor 2^n, n in [-127, 127], is made of its bits in the exponent's place; for -127 they
+ * are those of 0. No sum over the
  * lanes of a vector is left to {@code reduceLanes}, whose order differs between the interpreter and compiled code:
  * results would differ from one run to the next.
  */
@@ -125,29 +127,35 @@ final class VectorMath {
      * Elements exceed the maximum by less than 100; what is below it by more than 126.5 gives 0.
      */
     static void exponentials(float[] x, int from, int count, float maximum, float[] sums, int at) {
-        FloatVector sum = load(sums, at);
+        FloatVector sum = FloatVector.fromArray(SPECIES, sums, at);
         for (int i = from; i < from + count; i += LANES) {
-            FloatVector t = load(x, i).sub(maximum);
+            FloatVector t = FloatVector.fromArray(SPECIES, x, i).sub(maximum);
             t = t.blend(ZERO_EXPONENT, t.compare(VectorOperators.LT, ZERO_EXPONENT)); // keeps NaN
             FloatVector rounded = t.add(ROUNDER);
             FloatVector f = t.sub(rounded.sub(ROUNDER)); // in [-0.5, 0.5]
-            FloatVector p = multiplyAdd(broadcast(A6), f, broadcast(A5));
-            p = multiplyAdd(p, f, broadcast(A4));
-            p = multiplyAdd(p, f, broadcast(A3));
-            p = multiplyAdd(p, f, broadcast(A2));
-            p = multiplyAdd(p, f, broadcast(A1));
-            p = multiplyAdd(p, f, broadcast(1));
-            FloatVector e = p.mul(powerOfTwo(rounded)); // a product, not a sum of bits, so that NaN stays NaN
+            FloatVector p = HAS_FMA
+                    ? FloatVector.broadcast(SPECIES, A6).fma(f, FloatVector.broadcast(SPECIES, A5))
+                    : FloatVector.broadcast(SPECIES, A6).mul(f).add(A5);
+            p = HAS_FMA
+                    ? p.fma(f, FloatVector.broadcast(SPECIES, A4))
+                    : p.mul(f).add(A4);
+            p = HAS_FMA
+                    ? p.fma(f, FloatVector.broadcast(SPECIES, A3))
+                    : p.mul(f).add(A3);
+            p = HAS_FMA
+                    ? p.fma(f, FloatVector.broadcast(SPECIES, A2))
+                    : p.mul(f).add(A2);
+            p = HAS_FMA
+                    ? p.fma(f, FloatVector.broadcast(SPECIES, A1))
+                    : p.mul(f).add(A1);
+            p = HAS_FMA ? p.fma(f, FloatVector.broadcast(SPECIES, 1)) : p.mul(f).add(1);
+            IntVector exponent = rounded.reinterpretAsInts().lanewise(VectorOperators.LSHL, MANTISSA_BITS);
+            // A product, not a sum of bits, so that NaN stays NaN.
+            FloatVector e = p.mul(exponent.add(ONE_BITS).reinterpretAsFloats());
             e.intoArray(x, i);
             sum = sum.add(e);
         }
         sum.intoArray(sums, at);
-    }
-
-    /** 2^n for {@code rounded = ROUNDER + n}, n in [-127, 127]; 0 for n = -127. */
-    private static FloatVector powerOfTwo(FloatVector rounded) {
-        IntVector exponent = rounded.reinterpretAsInts().lanewise(VectorOperators.LSHL, MANTISSA_BITS);
-        return exponent.add(ONE_BITS).reinterpretAsFloats();
     }
 
     /**
@@ -156,21 +164,37 @@ final class VectorMath {
      */
     static void sigmoid(float[] x, int count, float[] to) {
         for (int i = 0; i < count; i += LANES) {
-            FloatVector g = load(x, i);
+            FloatVector g = FloatVector.fromArray(SPECIES, x, i);
             FloatVector t = g.abs().neg();
             t = t.blend(LOWEST_EXP, t.compare(VectorOperators.LT, LOWEST_EXP));
             FloatVector rounded = t.mul(LOG2_E).add(ROUNDER);
             FloatVector n = rounded.sub(ROUNDER);
-            FloatVector f = multiplyAdd(n, broadcast(LN2_HIGH), t);
-            f = multiplyAdd(n, broadcast(LN2_LOW), f);
-            FloatVector p = multiplyAdd(broadcast(B7), f, broadcast(B6));
-            p = multiplyAdd(p, f, broadcast(B5));
-            p = multiplyAdd(p, f, broadcast(B4));
-            p = multiplyAdd(p, f, broadcast(B3));
-            p = multiplyAdd(p, f, broadcast(B2));
-            p = multiplyAdd(p, f.mul(f), f).add(1);
-            FloatVector e = p.mul(powerOfTwo(rounded));
-            FloatVector numerator = broadcast(1).blend(e, g.compare(VectorOperators.LT, 0));
+            FloatVector f = HAS_FMA
+                    ? n.fma(FloatVector.broadcast(SPECIES, LN2_HIGH), t)
+                    : n.mul(LN2_HIGH).add(t);
+            f = HAS_FMA
+                    ? n.fma(FloatVector.broadcast(SPECIES, LN2_LOW), f)
+                    : n.mul(LN2_LOW).add(f);
+            FloatVector p = HAS_FMA
+                    ? FloatVector.broadcast(SPECIES, B7).fma(f, FloatVector.broadcast(SPECIES, B6))
+                    : FloatVector.broadcast(SPECIES, B7).mul(f).add(B6);
+            p = HAS_FMA
+                    ? p.fma(f, FloatVector.broadcast(SPECIES, B5))
+                    : p.mul(f).add(B5);
+            p = HAS_FMA
+                    ? p.fma(f, FloatVector.broadcast(SPECIES, B4))
+                    : p.mul(f).add(B4);
+            p = HAS_FMA
+                    ? p.fma(f, FloatVector.broadcast(SPECIES, B3))
+                    : p.mul(f).add(B3);
+            p = HAS_FMA
+                    ? p.fma(f, FloatVector.broadcast(SPECIES, B2))
+                    : p.mul(f).add(B2);
+            p = HAS_FMA ? p.fma(f.mul(f), f) : p.mul(f.mul(f)).add(f);
+            p = p.add(1);
+            IntVector exponent = rounded.reinterpretAsInts().lanewise(VectorOperators.LSHL, MANTISSA_BITS);
+            FloatVector e = p.mul(exponent.add(ONE_BITS).reinterpretAsFloats());
+            FloatVector numerator = FloatVector.broadcast(SPECIES, 1).blend(e, g.compare(VectorOperators.LT, 0));
             numerator.div(e.add(1)).intoArray(to, i);
         }
     }

@@ -1,6 +1,6 @@
 /**
  * Gated attention for the JVM: {@code O = gate(softmax(scale * Q K^T + mask) V, G)}, with native kernels where the
- * machine has them and plain Java loops elsewhere.
+ * machine has them and pure Java elsewhere.
  *
  * <p>Source: <a href="https://arxiv.org/abs/2505.06708">Gated Attention for Large Language Models</a>, whose gate at the
  * attention output is {@code O = Y * sigmoid(G)}.

@@ -52,7 +52,7 @@ class VectorMathTest {
             float[] x = filled(c[0]);
             VectorMath.sigmoid(x, x.length, x);
             for (float value : x) {
-                assertThat(value).as("sigmoid of %s", c[0]).isEqualTo(c[1]);
+                assertThat(value).as("sigmoid of %s", c[0]).isEqualTo(Float.valueOf(c[1]));
             }
         }
     }
@@ -95,7 +95,7 @@ class VectorMathTest {
             float[] x = filled(c[0]);
             VectorMath.exponentials(x, 0, x.length, c[1], new float[VectorMath.LANES], 0);
             for (float value : x) {
-                assertThat(value).as("2^(%s - %s)", c[0], c[1]).isEqualTo(c[2]);
+                assertThat(value).as("2^(%s - %s)", c[0], c[1]).isEqualTo(Float.valueOf(c[2]));
             }
         }
     }

@@ -79,13 +79,13 @@ public final class DemoCommand implements Callable<Integer> {
         String reason = Backend.cpu().unavailableReason();
         return reason == null
                 ? LibraryFacts.buildInfo()
-                : "plain Java, many times slower, because there is no native library: " + reason;
+                : "pure Java, slower, because there is no native library: " + reason;
     }
 
     /** Why this kernel and no better one: the first better instruction set that has a reason against it. */
     private static String why(Plan plan) {
         if (plan.backend().equals(Backend.java().name())) {
-            return "plain Java because the native library is missing, see ga doctor";
+            return "pure Java because the native library is missing, see ga doctor";
         }
         String chosen = Names.of(plan.instructionSet());
         for (InstructionSet better : InstructionSet.values()) {

@@ -51,10 +51,9 @@ struct Case {
   double query_size = 1;         // standard deviations
   double value_size = 1;
   double gate_size = 2;
-  double trend = 0;  // by how much scores rise from the first key to the last
-  int64_t trend_dims =
-      0;  // the last dims of q and k that the rise sits in: a few outlying channels as models have them, or all
-  bool poison = false;  // keys that no row sees hold NaN and infinities
+  double trend = 0;        // by how much scores rise from the first key to the last
+  int64_t trend_dims = 0;  // the last dims of q and k, in which the rise sits
+  bool poison = false;     // keys that no row sees hold NaN and infinities
 };
 
 // What a plain caller passes: every operand dense in a block of its own.

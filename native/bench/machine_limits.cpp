@@ -158,6 +158,7 @@ double rate(int threads, const std::function<double(int)> &work) {
   std::atomic<bool> go{false};
   std::vector<double> done(static_cast<size_t>(threads));
   std::vector<std::thread> pool;
+  pool.reserve(static_cast<size_t>(threads));
   for (int t = 0; t < threads; t++)
     pool.emplace_back([&, t] {
       pin(t);

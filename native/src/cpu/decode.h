@@ -2,8 +2,8 @@
 // query heads of its group; a task takes one chunk of the keys and leaves a partial result, the last task of a
 // group of heads merges them in order and gates (merge_task).
 //
-// A task walks the heads whose keys lie next to each other in memory tile by tile, and fetches the next tile's rows ahead
-// of time: strided caches defeat the hardware's prefetcher.
+// A task takes the heads whose keys lie next to each other in memory, tile by tile, and fetches the next tile's rows meanwhile
+// (Upcoming): strided caches defeat the hardware's prefetcher.
 #pragma once
 
 #include "core/mask.h"
@@ -14,6 +14,7 @@ namespace ga::GA_ISA {
 namespace {
 
 constexpr int kDecodeRows = 4;  // query rows that share the registers of one pass over a tile
+static_assert(kDecodeTile % (2 * kWidth) == 0, "pairs of weights are packed two vectors at a time");
 
 // One row's partial result over a chunk: weights are exp2(score - maximum).
 struct Partial {
@@ -51,9 +52,8 @@ struct Upcoming {
     return part;
   }
 
-  // Called with row j: into the second cache, the first is small.
-  GA_ALWAYS_INLINE void fetch(int64_t j,
-                              int64_t bytes) const {  // GCC would drop calls of a function that only prefetches
+  // Called with row j: into the second cache, the first is small. Inline: GCC drops calls of what only prefetches.
+  GA_ALWAYS_INLINE void fetch(int64_t j, int64_t bytes) const {
     if (!data || (j & ((1 << pace) - 1))) return;
     const int64_t row = first + (j >> pace), key = row >> head_shift;
     const char *at = data + key * key_stride + (row - (key << head_shift)) * head_stride;

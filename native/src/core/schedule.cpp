@@ -84,6 +84,12 @@ bool prefill(const Problem &p, const Geometry &g, Schedule &s) {
   return !overflow && !shared.overflow() && !own.overflow();
 }
 
+int64_t power_of_two(int64_t least) {
+  int64_t n = 1;
+  while (n < least) n *= 2;
+  return n;
+}
+
 bool decode(const Problem &p, const Geometry &g, Schedule &s) {
   const int64_t run = int64_t{p.head_dim} * p.k.element_bytes;
   s.head_block = 1;
@@ -91,6 +97,9 @@ bool decode(const Problem &p, const Geometry &g, Schedule &s) {
          s.head_block * s.rows < 64)
     s.head_block *= 2;
   s.head_blocks = p.heads_kv / s.head_block;
+  s.head_lanes = s.rows < g.fold ? power_of_two(s.rows) : round_up(s.rows, g.fold);
+  const int64_t lanes = s.head_block * s.head_lanes;
+  s.lanes = lanes < g.width ? power_of_two(lanes) : round_up(lanes, g.width);
   s.chunks = chunks_needed(p, s);
   s.partial_floats = 32 + round_up(p.head_dim_v, 2 * g.width);  // pairs of vectors are stored whole
 
@@ -103,8 +112,10 @@ bool decode(const Problem &p, const Geometry &g, Schedule &s) {
   s.shared_bytes = shared.total();
 
   Layout own;
-  own.take(s.head_block * s.rows, (round_up(p.head_dim, 2 * g.width)) * 4);  // Q, packed
-  own.take(s.head_block * s.rows, kDecodeTile * 4);                          // scores of one tile of keys
+  own.take(s.query_lanes(g.fold), s.query_units(p.head_dim, g.width) * 4);  // Q, packed
+  own.take(s.lanes, kDecodeTile * 4);                                       // products of one tile of keys
+  own.take(s.lanes, kDecodeTile * 4);                                       // their scores
+  own.take(s.query_lanes(g.width), 128);                                    // which products are summed together
   s.thread_bytes = own.total();
 
   s.prepare_tasks = 0;

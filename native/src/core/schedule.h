@@ -20,6 +20,7 @@ enum Phase {
 struct Geometry {
   int width;        // f32 lanes of a vector
   int panel;        // columns of a packed panel
+  int fold;         // dot products that decode sums up together
   bool bf16_pairs;  // bf16 is multiplied in pairs instead of widened to f32
 };
 
@@ -46,11 +47,17 @@ struct Schedule {
   int64_t chunks;      // most chunks any sequence may need
   int32_t head_block;  // key/value heads per task
   int64_t head_blocks;
+  int64_t head_lanes;  // lanes of a vector of scores that one key/value head takes: rows, padded so that folds stay whole
+  int64_t lanes;       // of all heads of a task: whole vectors, or a power of two under one
   int64_t partial_floats;  // floats of one row's partial result: maximum, sum, output
   int64_t partials_offset, counters_offset;
 
   int64_t prepare_tasks, tasks, merge_tasks;
   int64_t shared_bytes, thread_bytes;  // scratch: one for all, and one per thread
+
+  // Rows of Q that a task of decode packs, and 32-bit units between them.
+  GA_ALWAYS_INLINE int64_t query_lanes(int least) const { return lanes < least ? least : lanes; }
+  GA_ALWAYS_INLINE static int64_t query_units(int64_t units, int width) { return round_up(units, 2 * width); }
 
   GA_ALWAYS_INLINE int64_t chunk_keys(int64_t key_length) const {
     const int64_t even = round_up(ceil_div(key_length, kDecodeMaxChunks), 64);

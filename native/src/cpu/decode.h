@@ -2,8 +2,9 @@
 // query heads of its group; a task takes one chunk of the keys and leaves a partial result, the last task of a
 // group of heads merges them in order and gates (merge_task).
 //
-// A task takes the heads whose keys lie next to each other in memory, tile by tile, and fetches the next tile's rows meanwhile
-// (Upcoming): strided caches defeat the hardware's prefetcher.
+// A task takes the heads whose keys lie next to each other in memory, tile by tile. The keys of a tile are scored one after
+// another, each for all query rows of all heads: one steady walk through memory, which the hardware's prefetcher follows.
+// The tile's values are fetched meanwhile in the same order, and read from the second cache head by head.
 #pragma once
 
 #include "core/mask.h"
@@ -13,7 +14,8 @@
 namespace ga::GA_ISA {
 namespace {
 
-constexpr int kDecodeRows = 4;  // query rows that share the registers of one pass over a tile
+constexpr int kKeysAhead = 8;   // keys are fetched that long before they are scored
+constexpr int kDecodeRows = 4;  // query rows that share the registers of one pass over a tile's values
 static_assert(kDecodeTile % (2 * kWidth) == 0, "pairs of weights are packed two vectors at a time");
 
 // One row's partial result over a chunk: weights are exp2(score - maximum).
@@ -24,85 +26,58 @@ struct Partial {
   float *y() { return reinterpret_cast<float *>(this + 1); }  // [head_dim_v], padded to vectors
 };
 
-// Rows of K or V of one head: count of them, stride bytes apart.
+// Rows of K or V of one head of a tile.
 struct Rows {
-  const char *data;
-  int64_t stride;
+  const char *const *row;  // of the first head
+  int64_t head;            // bytes from there
   int count;
-  const char *at(int j) const { return data + (j < count ? j : count - 1) * stride; }
+  const char *at(int j) const { return row[j] + head; }
 };
 
-// The rows of the tile that comes next, all heads of it, in the order of memory: while this tile is computed they are fetched
-// one by one. Only a steady walk in that order makes the hardware's prefetcher run ahead, and only that reaches DRAM's rate.
-struct Upcoming {
-  const char *data;                 // nullptr: nothing comes
-  int64_t key_stride, head_stride;  // bytes
-  int head_shift;                   // log2 of the heads per key
-  int64_t first;                    // the row that is fetched first
-  int pace;                         // a row is fetched every 2^pace rows that are computed
-
-  // What pass k of several over the same rows fetches, so that all of them have a share.
-  Upcoming share(int64_t k, int64_t passes) const {
-    int log = 0;
-    while (passes >> (log + 1) && pace + log < 5) log++;
-    Upcoming part = *this;
-    part.pace += log;
-    part.first += k * (kDecodeTile >> part.pace);
-    if (k >> log) part.data = nullptr;
-    return part;
-  }
-
-  // Called with row j: into the second cache, the first is small. Inline: GCC drops calls of what only prefetches.
-  GA_ALWAYS_INLINE void fetch(int64_t j, int64_t bytes) const {
-    if (!data || (j & ((1 << pace) - 1))) return;
-    const int64_t row = first + (j >> pace), key = row >> head_shift;
-    const char *at = data + key * key_stride + (row - (key << head_shift)) * head_stride;
-    for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(at + b, 0, 2);
-  }
+// Which dot products one fold sums: kFold query rows one after another, and the rows of keys they meet.
+struct Fold {
+  const int32_t *q;
+  int32_t key[kFold];         // per row of keys: keys after the first of the step,
+  int64_t head[kFold];        // bytes to its head,
+  int64_t value_head[kFold];  // and to the head of its values
+  bool first;                 // no fold before it met the same rows of keys
 };
+static_assert(sizeof(Fold) <= 128, "make_schedule counts on it");
 
-// scores[g][j] = q row g . key j, for all keys of the tile; G rows share each key's load.
-template <class Product, class T, int G>
-static void tile_scores(const int32_t *q, int64_t ldq, int64_t units, const Rows &keys, const Upcoming &next,
-                        float (*scores)[kDecodeTile]) {
-  const int64_t whole = units / kWidth * kWidth;
-  for (int j = 0; j < keys.count; j += kWidth) {
-    F folded[G][kWidth / kTileKeys];
-    for (int i = 0; i < kWidth / kTileKeys; i++) {
-      const T *row[kTileKeys];
-      F acc[G][kTileKeys];
+// K: rows of keys in the fold, each of which meets kFold / K query rows. Keys and values that come later are fetched into the
+// second cache meanwhile, line by line; the first is small.
+template <class Product, class T, int K, bool fetches>
+GA_INLINE F fold_products(const Fold &f, int64_t ldq, int64_t units, const char *const *keys, const char *const *values) {
+  const T *row[K], *later[K], *value[K];
+  F acc[kFold];
 #pragma GCC unroll 4
-      for (int t = 0; t < kTileKeys; t++) {
-        row[t] = reinterpret_cast<const T *>(keys.at(j + i * kTileKeys + t));
-        next.fetch(j + i * kTileKeys + t, units * Product::kPack * static_cast<int64_t>(sizeof(T)));
+  for (int t = 0; t < K; t++) {
+    row[t] = reinterpret_cast<const T *>(keys[f.key[t]] + f.head[t]);
+    later[t] = reinterpret_cast<const T *>(keys[f.key[t] + kKeysAhead] + f.head[t]);
+    value[t] = reinterpret_cast<const T *>(values[f.key[t]] + f.value_head[t]);
+  }
 #pragma GCC unroll 4
-        for (int g = 0; g < G; g++) acc[g][t] = zero();
-      }
-      for (int64_t u = 0; u < whole; u += kWidth) {
-        U x[kTileKeys];
+  for (int i = 0; i < kFold; i++) acc[i] = zero();
+  const auto add_products = [&](int64_t u, int n) __attribute__((always_inline)) {
+    U x[K];
 #pragma GCC unroll 4
-        for (int t = 0; t < kTileKeys; t++) {
-          x[t] = load_row_units<Product>(row[t] + u * Product::kPack, kWidth);
-          keep(x[t]);
-        }
-#pragma GCC unroll 4
-        for (int g = 0; g < G; g++) {
-          const U a = load_units(q + g * ldq + u);
-#pragma GCC unroll 4
-          for (int t = 0; t < kTileKeys; t++) acc[g][t] = Product::mac(acc[g][t], a, x[t]);
-        }
-      }
-      if (whole < units)
-        for (int t = 0; t < kTileKeys; t++) {
-          const U x = load_row_units<Product>(row[t] + whole * Product::kPack, static_cast<int>(units - whole));
-          for (int g = 0; g < G; g++) acc[g][t] = Product::mac(acc[g][t], load_units(q + g * ldq + whole), x);
-        }
-#pragma GCC unroll 4
-      for (int g = 0; g < G; g++) folded[g][i] = fold(acc[g]);
+    for (int t = 0; t < K; t++) {
+      x[t] = load_row_units<Product>(row[t] + u * Product::kPack, n);
+      keep(x[t]);
+      if (!fetches) continue;
+      __builtin_prefetch(later[t] + u * Product::kPack, 0, 2);
+      __builtin_prefetch(value[t] + u * Product::kPack, 0, 2);
     }
 #pragma GCC unroll 4
-    for (int g = 0; g < G; g++) store(scores[g] + j, join(folded[g]));
-  }
+    for (int i = 0; i < kFold; i++) acc[i] = Product::mac(acc[i], load_units(f.q + i * ldq + u), x[i / (kFold / K)]);
+  };
+  int64_t u = 0;
+  for (; u + 4 * kWidth <= units; u += 4 * kWidth)
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; v++) add_products(u + v * kWidth, kWidth);
+  for (; u + kWidth <= units; u += kWidth) add_products(u, kWidth);
+  if (u < units) add_products(u, static_cast<int>(units - u));
+  return fold(acc);
 }
 
 // Turns scores of one row into weights in place, and brings the partial's maximum and sum up to date. The maximum follows only
@@ -155,15 +130,13 @@ GA_INLINE void store_columns(Partial *const *row, int64_t d, const F acc[G][C]) 
 
 // y[g] += sum over the tile's keys of weight * value, for C vectors of columns from column d on.
 template <class T, int G, int C>
-static void tile_values(F32Product, const float (*weights)[kDecodeTile], const Rows &values, const Upcoming &next,
-                        int64_t d, int64_t columns, Partial *const *row) {
+static void tile_values(F32Product, const float (*weights)[kDecodeTile], const Rows &values, int64_t d, int64_t columns,
+                        Partial *const *row) {
   const int n = C > 1 || columns - d >= kWidth ? kWidth : static_cast<int>(columns - d);
   F acc[G][C];
   load_columns<G, C>(row, d, acc);
-  const char *at = values.data + d * static_cast<int64_t>(sizeof(T));
-  for (int j = 0; j < values.count; j++, at += values.stride) {
-    const T *from = reinterpret_cast<const T *>(at);
-    next.fetch(j, columns * static_cast<int64_t>(sizeof(T)));
+  for (int j = 0; j < values.count; j++) {
+    const T *from = reinterpret_cast<const T *>(values.at(j)) + d;
     F p[G];
 #pragma GCC unroll 4
     for (int g = 0; g < G; g++) p[g] = set(weights[g][j]);
@@ -180,12 +153,11 @@ static void tile_values(F32Product, const float (*weights)[kDecodeTile], const R
 #ifdef GA_NATIVE_BF16
 // One pair of keys; both is false for a lone last key, whose partner counts as 0.
 template <class T, int G, int C, bool both>
-GA_INLINE void add_pair(const char *even, int64_t stride, int n, const U p[G], F acc[G][C]) {
+GA_INLINE void add_pair(const T *even, const T *odd, int n, const U p[G], F acc[G][C]) {
 #pragma GCC unroll 8
   for (int c = 0; c < C; c += 2) {
-    const char *x_at = even + c * kWidth * 2, *y_at = x_at + stride;
-    const U x = load_row_units<Bf16Product>(reinterpret_cast<const T *>(x_at), n);
-    const U y = both ? load_row_units<Bf16Product>(reinterpret_cast<const T *>(y_at), n) : zero_units();
+    const U x = load_row_units<Bf16Product>(even + c * kWidth, n);
+    const U y = both ? load_row_units<Bf16Product>(odd + c * kWidth, n) : zero_units();
     U low, high;
     interleave(x, y, low, high);
 #pragma GCC unroll 4
@@ -198,8 +170,8 @@ GA_INLINE void add_pair(const char *even, int64_t stride, int n, const U p[G], F
 
 // The same on pairs of keys; C counts vectors of 16 columns, two of which come from one vector of 32 bf16.
 template <class T, int G, int C>
-static void tile_values(Bf16Product, const float (*weights)[kDecodeTile], const Rows &values, const Upcoming &next,
-                        int64_t d, int64_t columns, Partial *const *row) {
+static void tile_values(Bf16Product, const float (*weights)[kDecodeTile], const Rows &values, int64_t d, int64_t columns,
+                        Partial *const *row) {
   alignas(64) int32_t pairs[G][kDecodeTile / 2];
   for (int g = 0; g < G; g++)
     for (int j = 0; j < kDecodeTile; j += 2 * kWidth)
@@ -207,17 +179,15 @@ static void tile_values(Bf16Product, const float (*weights)[kDecodeTile], const 
   const int n = C > 2 || columns - d >= 2 * kWidth ? kWidth : static_cast<int>(columns - d) / 2;
   F acc[G][C];
   load_columns<G, C>(row, d, acc);
-  const char *at = values.data + d * 2;
-  for (int j = 0; j < values.count; j += 2, at += 2 * values.stride) {
+  for (int j = 0; j < values.count; j += 2) {
+    const T *even = reinterpret_cast<const T *>(values.at(j)) + d;
     U p[G];
 #pragma GCC unroll 4
     for (int g = 0; g < G; g++) p[g] = broadcast_unit(&pairs[g][j / 2]);
-    next.fetch(j, columns * 2);
-    next.fetch(j + 1, columns * 2);
     if (j + 1 < values.count)
-      add_pair<T, G, C, true>(at, values.stride, n, p, acc);
+      add_pair<T, G, C, true>(even, reinterpret_cast<const T *>(values.at(j + 1)) + d, n, p, acc);
     else
-      add_pair<T, G, C, false>(at, values.stride, n, p, acc);
+      add_pair<T, G, C, false>(even, even, n, p, acc);
   }
   store_columns<G, C>(row, d, acc);
 }
@@ -225,15 +195,12 @@ static void tile_values(Bf16Product, const float (*weights)[kDecodeTile], const 
 
 // y[g] += weights * values, for G rows that see the same keys.
 template <class Product, class T, int G>
-static void add_values(const float (*weights)[kDecodeTile], const Rows &values, const Upcoming &next, int64_t columns,
-                       Partial *const *row) {
+static void add_values(const float (*weights)[kDecodeTile], const Rows &values, int64_t columns, Partial *const *row) {
   constexpr int step = Product::kPack, wide = kPanelVectors * (G <= 2 ? 2 : 1);
-  const int64_t passes = columns / (wide * kWidth) + ceil_div(columns % (wide * kWidth), step * kWidth);
-  int64_t d = 0, pass = 0;
+  int64_t d = 0;
   for (; d + wide * kWidth <= columns; d += wide * kWidth)
-    tile_values<T, G, wide>(Product{}, weights, values, next.share(pass++, passes), d, columns, row);
-  for (; d < columns; d += step * kWidth)
-    tile_values<T, G, step>(Product{}, weights, values, next.share(pass++, passes), d, columns, row);
+    tile_values<T, G, wide>(Product{}, weights, values, d, columns, row);
+  for (; d < columns; d += step * kWidth) tile_values<T, G, step>(Product{}, weights, values, d, columns, row);
 }
 
 template <class Product, class T>
@@ -247,9 +214,17 @@ class Decode {
         b_(group_ / s.head_blocks),
         head0_(group_ % s.head_blocks * s.head_block),
         partials_(shared + s.partials_offset),
-        q_(reinterpret_cast<int32_t *>(own)),
-        ldq_(round_up(p.head_dim, 2 * kWidth) / Product::kPack),
-        scores_(reinterpret_cast<float (*)[kDecodeTile]>(own + round_up(s.head_block * s.rows * ldq_ * 4, 64))) {}
+        ldq_(s.query_units(p.head_dim / Product::kPack, kWidth)) {
+    const auto take = [&own](int64_t bytes) {
+      char *at = own;
+      own += round_up(bytes, 64);
+      return at;
+    };
+    q_ = reinterpret_cast<int32_t *>(take(s.query_lanes(kFold) * ldq_ * 4));
+    products_ = reinterpret_cast<float *>(take(s.lanes * kDecodeTile * 4));
+    scores_ = reinterpret_cast<float(*)[kDecodeTile]>(take(s.lanes * kDecodeTile * 4));
+    folds_ = reinterpret_cast<Fold *>(take(s.query_lanes(kWidth) / kFold * static_cast<int64_t>(sizeof(Fold))));
+  }
 
   // False when this sequence is too short to have the chunk.
   bool run() {
@@ -257,13 +232,13 @@ class Decode {
     if (chunk_ >= s_.chunks_of(length)) return false;
     begin();
     const int64_t from = chunk_ * size, end = length < from + size ? length : from + size;
-    fetch_tile(p_.k, from, end);
-    fetch_tile(p_.v, from, end);
+    const int64_t lo = visible_keys(p_, length, 0).lo, hi = visible_keys(p_, length, p_.seq_q - 1).hi;
     for (int64_t key = from; key < end; key += kDecodeTile) {
-      for_rows(p_.k, key, end,
-               [&](const Rows &keys, const Upcoming &next, int64_t r, int n) { score(keys, next, r, n); });
-      for_rows(p_.v, key, end,
-               [&](const Rows &values, const Upcoming &next, int64_t r, int n) { accumulate(values, next, r, n); });
+      const int64_t count = end - key < kDecodeTile ? end - key : kDecodeTile;
+      if (key >= hi || key + count <= lo) continue;
+      find_rows(key, end - key);
+      score(static_cast<int>(count));
+      accumulate(key, static_cast<int>(count));
     }
     return true;
   }
@@ -271,111 +246,156 @@ class Decode {
   void merge();
 
  private:
-  // Row r of the task: head of the block * s.rows + row of the head.
-  Partial *partial(int64_t chunk, int64_t r) const {
-    const int64_t index = (group_ * s_.chunks + chunk) * s_.head_block * s_.rows + r;
+  // Row r of head h of the task.
+  Partial *partial(int64_t chunk, int64_t h, int64_t r) const {
+    const int64_t index = ((group_ * s_.chunks + chunk) * s_.head_block + h) * s_.rows + r;
     return reinterpret_cast<Partial *>(partials_ + index * s_.partial_floats * 4);
   }
   void begin();
-  template <class Step>
-  void for_rows(const View &view, int64_t key, int64_t end, const Step &step);
-  void score(const Rows &keys, const Upcoming &next, int64_t r, int n);
-  void accumulate(const Rows &values, const Upcoming &next, int64_t r, int n);
-  Rows rows(const View &view, int64_t key, int64_t end, int32_t h) const {
-    const int64_t count = end - key < kDecodeTile ? end - key : kDecodeTile;
-    return {view.at(b_, key, head0_ + h), view.sequence * view.element_bytes, count > 0 ? static_cast<int>(count) : 0};
-  }
-
-  // The first tile of the chunk: nothing came before it that could have fetched it.
-  void fetch_tile(const View &view, int64_t key, int64_t end) const {
-    const int64_t rows = (end - key < kDecodeTile ? end - key : kDecodeTile) * s_.head_block;
-    const int64_t bytes = (&view == &p_.k ? p_.head_dim : p_.head_dim_v) * view.element_bytes;
-    const Upcoming tile = upcoming(view, key - kDecodeTile, end, 0);
-    for (int64_t j = 0; j < rows; j++) tile.fetch(j, bytes);
-  }
-  Upcoming upcoming(const View &view, int64_t key, int64_t end, int32_t h) const {
-    return {key + kDecodeTile < end ? view.at(b_, key + kDecodeTile, head0_) : nullptr,
-            view.sequence * view.element_bytes,
-            view.head * view.element_bytes,
-            __builtin_ctz(static_cast<unsigned>(s_.head_block)),
-            h * int64_t{kDecodeTile},
-            0};
-  }
+  void make_folds();
+  void find_rows(int64_t key, int64_t left);
+  void score(int count);
+  template <int K>
+  void products(int count);
+  void accumulate(int64_t key, int count);
+  void accumulate(int64_t h, int64_t r, int n, const Rows &values);
 
   const Problem &p_;
   const Schedule &s_;
   int64_t group_, chunk_, b_, head0_;
   char *partials_;
-  int32_t *q_;  // [head_block][rows][ldq]
   int64_t ldq_;
-  float (*scores_)[kDecodeTile];  // [head_block][rows], of one tile; then the weights
+  int32_t *q_;                    // [lane][ldq]
+  float *products_;               // [key of the tile][lane]
+  float (*scores_)[kDecodeTile];  // [lane][key of the tile]; then the weights
+  Fold *folds_;                   // of one step: one key and all lanes, or one vector
+  const char *key_rows_[kDecodeTile + kKeysAhead], *value_rows_[kDecodeTile];  // of the tile, first head
 };
 
 template <class Product, class T>
 void Decode<Product, T>::begin() {
+  const int64_t units = p_.head_dim / Product::kPack, lanes = s_.query_lanes(kFold);
+  for (int64_t i = 0; i < lanes * ldq_; i += kWidth) store_units(q_ + i, zero_units());
+  for (int64_t lane = 0; lane < lanes; lane++) {
+    const int64_t h = lane % s_.lanes / s_.head_lanes, r = lane % s_.lanes % s_.head_lanes;
+    if (h >= s_.head_block || r >= s_.rows) continue;
+    const char *from = p_.q.at(b_, r / p_.group, (head0_ + h) * p_.group + r % p_.group);
+    pack_row<Product>(reinterpret_cast<const T *>(from), units, q_ + lane * ldq_, p_.scale < 0);
+    if (lane >= s_.lanes) continue;  // a copy
+    Partial *row = partial(chunk_, h, r);
+    row->maximum = -__builtin_inff();
+    store(row->sum, zero());
+    for (int64_t d = 0; d < p_.head_dim_v; d += kWidth) store(row->y() + d, zero());
+  }
+  make_folds();
+}
+
+template <class Product, class T>
+void Decode<Product, T>::make_folds() {
+  const int64_t shared = s_.head_lanes < kFold ? s_.head_lanes : kFold;  // query rows that meet the same row of keys
+  for (int64_t lane = 0; lane < s_.query_lanes(kWidth); lane += kFold) {
+    Fold &f = folds_[lane / kFold];
+    f.q = q_ + lane % s_.query_lanes(kFold) * ldq_;
+    f.first = lane % s_.lanes % s_.head_lanes == 0;
+    for (int64_t t = 0; t < kFold / shared; t++) {
+      const int64_t at = lane + t * shared, h = at % s_.lanes / s_.head_lanes;
+      const int64_t head = h < s_.head_block ? h : 0;  // lanes that pad a vector read what is there
+      f.key[t] = static_cast<int32_t>(at / s_.lanes);
+      f.head[t] = head * p_.k.head * p_.k.element_bytes;
+      f.value_head[t] = head * p_.v.head * p_.v.element_bytes;
+    }
+  }
+}
+
+// Where the tile's keys and values lie. After the last of the left keys it repeats: a step may take several keys at once.
+template <class Product, class T>
+void Decode<Product, T>::find_rows(int64_t key, int64_t left) {
+  for (int64_t j = 0; j < kDecodeTile + kKeysAhead; j++)
+    key_rows_[j] = p_.k.at(b_, key + (j < left ? j : left - 1), head0_);
+  for (int64_t j = 0; j < kDecodeTile; j++) value_rows_[j] = p_.v.at(b_, key + (j < left ? j : left - 1), head0_);
+}
+
+// products_ of the tile: one key after another, all lanes of it; a vector that has room for several keys takes them together.
+template <class Product, class T>
+template <int K>
+void Decode<Product, T>::products(int count) {
   const int64_t units = p_.head_dim / Product::kPack;
-  for (int32_t h = 0; h < s_.head_block; h++)
-    for (int64_t r = 0; r < s_.rows; r++) {
-      int32_t *to = q_ + (h * s_.rows + r) * ldq_;
-      for (int64_t u = 0; u < ldq_; u += kWidth) store_units(to + u, zero_units());
-      const char *from = p_.q.at(b_, r / p_.group, (head0_ + h) * p_.group + r % p_.group);
-      pack_row<Product>(reinterpret_cast<const T *>(from), units, to, p_.scale < 0);
-      Partial *row = partial(chunk_, h * s_.rows + r);
-      row->maximum = -__builtin_inff();
-      store(row->sum, zero());
-      for (int64_t d = 0; d < p_.head_dim_v; d += kWidth) store(row->y() + d, zero());
+  const int step = s_.lanes < kWidth ? static_cast<int>(kWidth / s_.lanes) : 1;
+  for (int j = 0; j < count; j += step) {
+    const char *const *keys = key_rows_ + j, *const *values = value_rows_ + j;
+    const Fold *f = folds_;
+    for (int64_t lane = 0; lane < s_.query_lanes(kWidth); lane += kWidth) {
+      F folded[kWidth / kFold];
+#pragma GCC unroll 4
+      for (int i = 0; i < kWidth / kFold; i++, f++)
+        folded[i] = f->first ? fold_products<Product, T, K, true>(*f, ldq_, units, keys, values)
+                             : fold_products<Product, T, K, false>(*f, ldq_, units, keys, values);
+      store(products_ + j * s_.lanes + lane, join(folded));
+    }
+  }
+}
+
+template <class Product, class T>
+void Decode<Product, T>::score(int count) {
+  if (s_.head_lanes >= kFold)
+    products<1>(count);
+  else if (s_.head_lanes * 2 == kFold)
+    products<2>(count);
+  else
+    products<kFold>(count);
+  if (s_.lanes < kWidth) {
+    for (int j = 0; j < count; j++)
+      for (int64_t lane = 0; lane < s_.lanes; lane++) scores_[lane][j] = products_[j * s_.lanes + lane];
+    return;
+  }
+  for (int j = 0; j < count; j += kWidth)
+    for (int64_t lane = 0; lane < s_.lanes; lane += kWidth) {
+      U r[kWidth];
+#pragma GCC unroll 16
+      for (int i = 0; i < kWidth; i++) r[i] = load_units(products_ + (j + i) * s_.lanes + lane);
+      transpose(r);
+#pragma GCC unroll 16
+      for (int i = 0; i < kWidth; i++) store_units(scores_[lane + i] + j, r[i]);
     }
 }
 
-// Calls step(keys or values that the rows see, what to fetch meanwhile, first row, how many) for all rows of all heads: all
-// keys of a tile are read before its values, so that memory is walked in long runs.
+// Weights and values of the tile: head by head, rows that see the same keys together.
 template <class Product, class T>
-template <class Step>
-void Decode<Product, T>::for_rows(const View &view, int64_t key, int64_t end, const Step &step) {
-  for (int32_t h = 0; h < s_.head_block; h++) {
-    const Upcoming next = upcoming(view, key, end, h);
-    const int64_t passes = p_.seq_q * ceil_div(p_.group, kDecodeRows);
-    int64_t pass = 0;
-    for (int64_t i = 0; i < p_.seq_q; i++) {
-      const KeyRange sees = visible_keys(p_, p_.key_length(b_), i);
-      const int64_t lo = sees.lo > key ? sees.lo : key, hi = sees.hi < end ? sees.hi : end;
-      const Rows seen = rows(view, lo, hi < key + kDecodeTile ? hi : key + kDecodeTile, h);
-      if (seen.count == 0) continue;
+void Decode<Product, T>::accumulate(int64_t key, int count) {
+  for (int64_t i = 0; i < p_.seq_q; i++) {
+    const KeyRange sees = visible_keys(p_, p_.key_length(b_), i);
+    const int64_t lo = sees.lo > key ? sees.lo - key : 0, hi = sees.hi < key + count ? sees.hi - key : count;
+    if (lo >= hi) continue;
+    for (int64_t h = 0; h < s_.head_block; h++) {
+      const Rows values = {value_rows_ + lo, h * p_.v.head * p_.v.element_bytes, static_cast<int>(hi - lo)};
       for (int32_t g = 0; g < p_.group; g += kDecodeRows) {
         const int n = p_.group - g < kDecodeRows ? p_.group - g : kDecodeRows;
-        step(seen, next.share(pass++, passes), (h * p_.seq_q + i) * p_.group + g, n);
+        const int64_t r = i * p_.group + g;
+        if (lo > 0)
+          for (int row = 0; row < n; row++) {
+            float *s = scores_[h * s_.head_lanes + r + row];
+            __builtin_memmove(s, s + lo, sizeof(float) * (hi - lo));
+          }
+        accumulate(h, r, n, values);
       }
     }
   }
 }
 
 template <class Product, class T>
-void Decode<Product, T>::score(const Rows &keys, const Upcoming &next, int64_t r, int n) {
-  const int32_t *q = q_ + r * ldq_;
-  const int64_t units = p_.head_dim / Product::kPack;
-  float(*to)[kDecodeTile] = scores_ + r;
-  switch (n) {
-    case 1: return tile_scores<Product, T, 1>(q, ldq_, units, keys, next, to);
-    case 2: return tile_scores<Product, T, 2>(q, ldq_, units, keys, next, to);
-    case 3: return tile_scores<Product, T, 3>(q, ldq_, units, keys, next, to);
-    default: return tile_scores<Product, T, 4>(q, ldq_, units, keys, next, to);
-  }
-}
-
-template <class Product, class T>
-void Decode<Product, T>::accumulate(const Rows &values, const Upcoming &next, int64_t r, int n) {
+void Decode<Product, T>::accumulate(int64_t h, int64_t r, int n, const Rows &values) {
   Partial *row[kDecodeRows];
-  float(*weights)[kDecodeTile] = scores_ + r;
+  float(*weights)[kDecodeTile] = scores_ + h * s_.head_lanes + r;
   for (int g = 0; g < n; g++) {
-    row[g] = partial(chunk_, r + g);
+    row[g] = partial(chunk_, h, r + g);
     tile_weights<Product::kPack == 2 ? kCoarse : kFine>(weights[g], values.count, __builtin_fabsf(p_.scale) * kLog2E,
                                                         p_.head_dim_v, *row[g]);
   }
   switch (n) {
-    case 1: return add_values<Product, T, 1>(weights, values, next, p_.head_dim_v, row);
-    case 2: return add_values<Product, T, 2>(weights, values, next, p_.head_dim_v, row);
-    case 3: return add_values<Product, T, 3>(weights, values, next, p_.head_dim_v, row);
-    default: return add_values<Product, T, 4>(weights, values, next, p_.head_dim_v, row);
+    case 1: return add_values<Product, T, 1>(weights, values, p_.head_dim_v, row);
+    case 2: return add_values<Product, T, 2>(weights, values, p_.head_dim_v, row);
+    case 3: return add_values<Product, T, 3>(weights, values, p_.head_dim_v, row);
+    default: return add_values<Product, T, 4>(weights, values, p_.head_dim_v, row);
   }
 }
 
@@ -386,17 +406,17 @@ void Decode<Product, T>::merge() {
   const int64_t chunks = s_.chunks_of(p_.key_length(b_));
   for (int32_t h = 0; h < s_.head_block; h++)
     for (int64_t r = 0; r < s_.rows; r++) {
-      Partial *total = partial(0, h * s_.rows + r);
+      Partial *total = partial(0, h, r);
       if (chunks > 1) {
         float maximum = total->maximum;
         for (int64_t c = 1; c < chunks; c++) {
-          const float m = partial(c, h * s_.rows + r)->maximum;
+          const float m = partial(c, h, r)->maximum;
           if (m > maximum) maximum = m;
         }
         const float base = maximum == -__builtin_inff() ? 0.0f : maximum;
         F sum = zero();
         for (int64_t c = 0; c < chunks; c++) {
-          Partial *part = partial(c, h * s_.rows + r);
+          Partial *part = partial(c, h, r);
           const F weight = exp2<kFine>(set(part->maximum - base));
           sum = fma(load(part->sum), weight, sum);
           for (int64_t d = 0; d < p_.head_dim_v; d += kWidth) {

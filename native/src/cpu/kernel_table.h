@@ -23,7 +23,7 @@ constexpr bool kBf16Pairs = false;
 extern const Kernels kernels;
 const Kernels kernels = {
     GA_ISA_ID,
-    {kWidth, kPanel, kBf16Pairs},
+    {kWidth, kPanel, kFold, kBf16Pairs},
     {kPerType<F32Product, float>, kPerType<ProductForBf16, bf16>, kPerType<F32Product, f16>},
 };
 

@@ -12,7 +12,7 @@ using U = __m512i;  // 32-bit units: one f32, or two bf16
 
 constexpr int kWidth = 16;        // f32 lanes of a vector
 constexpr int kPanelVectors = 4;  // columns of the microkernel's tile: 6 x 4 accumulators of 32 registers
-constexpr int kTileKeys = 4;      // keys whose dot products decode keeps in registers at once
+constexpr int kFold = 4;          // dot products that decode sums up together
 
 #define GA_INLINE static inline __attribute__((always_inline))
 
@@ -81,7 +81,7 @@ GA_INLINE F reciprocal(F x) {
 }
 GA_INLINE F reciprocal_sqrt(F x) { return div(set(1.0f), _mm512_sqrt_ps(x)); }
 
-// Row sums in two steps, so that few vectors wait in registers: fold takes kTileKeys rows, join all folds of kWidth rows;
+// Row sums in two steps, so that few vectors wait in registers: fold takes kFold rows, join all folds of kWidth rows;
 // lane i of the result is the sum of all lanes of row i.
 GA_INLINE F fold(const F a[4]) {
   const __m512d x = _mm512_castps_pd(add(_mm512_unpacklo_ps(a[0], a[1]), _mm512_unpackhi_ps(a[0], a[1])));

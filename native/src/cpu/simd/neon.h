@@ -12,7 +12,7 @@ using U = int32x4_t;  // 32-bit units: one f32
 
 constexpr int kWidth = 4;
 constexpr int kPanelVectors = 4;  // the microkernel's tile: 6 x 4 accumulators of 32 registers
-constexpr int kTileKeys = 4;
+constexpr int kFold = 4;
 
 #define GA_INLINE static inline __attribute__((always_inline))
 

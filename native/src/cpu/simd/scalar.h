@@ -9,7 +9,7 @@ namespace ga::GA_ISA {
 
 constexpr int kWidth = 4;
 constexpr int kPanelVectors = 2;
-constexpr int kTileKeys = 2;
+constexpr int kFold = 2;
 
 struct F {
   float lane[4];

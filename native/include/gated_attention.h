@@ -145,6 +145,26 @@ typedef struct ga_attention_params {
 
   void *workspace;         /* optional, 64-byte aligned; NULL: taken from the runtime's pool */
   int64_t workspace_bytes; /* at least what ga_attention_plan_for reports */
+
+  /*
+   * Sequences of different lengths; all i32 and optional. Without them every sequence has seq_q queries and seq_k keys. The
+   * causal mask and windows are aligned to each sequence's own last query and last key.
+   *
+   * Padded: each sequence has its entry of the batch axis.
+   * Packed: with cu_seqlens_q, q, gate, out and lse have batch extent 1 and seq_q is the rows of all sequences together;
+   *         with cu_seqlens_k, likewise k, v and seq_k. Queries may be packed while keys are not, as with a cache.
+   * Paged:  with block_table, k and v are [pages, page_size, Hkv, D or Dv], seq_k is the most keys a sequence may have, and
+   *         key j of sequence b is row j % page_size of page block_table[b][j / page_size]. Pages may be shared.
+   */
+  ga_tensor
+      query_lengths; /* [B]: queries per sequence, 0 to seq_q; the rows after them are written as rows that see no key */
+  ga_tensor key_starts;   /* [B]: keys before are never seen (left padding); 0 to the keys of the sequence */
+  ga_tensor cu_seqlens_q; /* [B + 1]: sequence b has rows cu_seqlens_q[b] to cu_seqlens_q[b + 1]; from 0 to seq_q */
+  ga_tensor cu_seqlens_k; /* [B + 1]: likewise its keys, from 0 to seq_k; not with key_lengths, key_starts, block_table */
+  ga_tensor block_table;  /* [B, ceil(seq_k / page_size)]; entries beyond the keys of a sequence are not read */
+  int64_t pages;          /* with block_table: pages of the cache */
+  int32_t page_size;      /* with block_table: keys per page, 1 to 65536 */
+  int32_t reserved;       /* 0 */
 } ga_attention_params;
 
 /* What a call would do: filled by ga_attention_plan_for. */

@@ -96,6 +96,14 @@ constexpr Text make_table() {
   GA_FIELD(ga_attention_params, lse);
   GA_FIELD(ga_attention_params, workspace);
   GA_FIELD(ga_attention_params, workspace_bytes);
+  GA_FIELD(ga_attention_params, query_lengths);
+  GA_FIELD(ga_attention_params, key_starts);
+  GA_FIELD(ga_attention_params, cu_seqlens_q);
+  GA_FIELD(ga_attention_params, cu_seqlens_k);
+  GA_FIELD(ga_attention_params, block_table);
+  GA_FIELD(ga_attention_params, pages);
+  GA_FIELD(ga_attention_params, page_size);
+  GA_FIELD(ga_attention_params, reserved);
   GA_STRUCT(ga_attention_plan);
   GA_FIELD(ga_attention_plan, struct_size);
   GA_FIELD(ga_attention_plan, isa);

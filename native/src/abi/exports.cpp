@@ -6,10 +6,11 @@
 #include <cstring>
 
 #include "abi/abi_table.h"
+#include "abi/lengths.h"
 #include "abi/validate.h"
+#include "core/cost.h"
 #include "core/cpu_features.h"
 #include "core/dispatch.h"
-#include "core/mask.h"
 #include "core/runtime.h"
 
 namespace ga {
@@ -94,36 +95,9 @@ bool query(ga_runtime runtime, ga_runtime_info *info, Refusal &no) {
   return true;
 }
 
-// The copy of the key lengths follows the scratch of the kernels.
+// The copy of the lengths follows the scratch of the kernels.
 int64_t total_workspace(const Problem &p, const Schedule &s, const Runtime &r) {
-  return workspace_bytes(s, r.pool.threads()) + (p.key_lengths.data ? round_up(p.batch * 4, 64) : 0);
-}
-
-// The sum of clamp(first + i, 0, most) over 0 <= i < count.
-double clamped_sum(int64_t first, int64_t count, int64_t most) {
-  const auto clamp = [&](int64_t i) { return i < 0 ? 0 : i > count ? count : i; };
-  const int64_t rising = clamp(-first), flat = clamp(most - first);  // 0 before, then first + i, then most
-  const double n = static_cast<double>(flat - rising);
-  return n * (static_cast<double>(first + rising) + static_cast<double>(first + flat - 1)) / 2 +
-         static_cast<double>(count - flat) * static_cast<double>(most);
-}
-
-// Query-key pairs that the mask leaves, per query head of one sequence whose cache is full.
-double visible_pairs(const Problem &p) {
-  const int64_t diagonal = p.seq_k - p.seq_q;
-  double pairs = static_cast<double>(p.seq_q) * static_cast<double>(p.seq_k);
-  if (p.window_right >= 0) pairs = clamped_sum(diagonal + p.window_right + 1, p.seq_q, p.seq_k);
-  if (p.window_left >= 0) pairs -= clamped_sum(diagonal - p.window_left, p.seq_q, p.seq_k);
-  return pairs;
-}
-
-double tensor_bytes(const Problem &p) {
-  const double rows = static_cast<double>(p.batch) * static_cast<double>(p.seq_q) * p.heads_q;
-  const double keys = static_cast<double>(p.batch) * static_cast<double>(p.seq_k) * p.heads_kv;
-  double bytes = (rows + keys) * (p.head_dim + p.head_dim_v) * p.q.element_bytes;
-  if (p.gate.data) bytes += rows * (p.gate.dim ? p.head_dim_v : 1) * p.gate.element_bytes;
-  if (p.lse.data) bytes += rows * 4;
-  return bytes;
+  return workspace_bytes(s, r.pool.threads()) + lengths_bytes(p);
 }
 
 int64_t saturated(double x) { return x < 9e18 ? static_cast<int64_t>(x) : INT64_MAX; }
@@ -139,15 +113,15 @@ bool plan_for(ga_runtime runtime, const ga_attention_params *params, ga_attentio
   if (!check_problem(params, Purpose::kPlan, p, no) || !check_schedule(p, r.kernels, s, no)) return false;
   plan->isa = r.kernels.isa;
   plan->threads = r.pool.threads();
-  plan->query_block = static_cast<int32_t>(s.phase == kPrefill ? s.query_block : s.rows);
-  plan->key_block = static_cast<int32_t>(s.phase == kPrefill ? kKeyBlock : s.chunk_keys(p.seq_k));
-  plan->tasks = s.tasks;
+  plan->query_block = static_cast<int32_t>(s.query_block);
+  plan->key_block = static_cast<int32_t>(s.key_block);
+  plan->tasks = s.tasks();
   plan->workspace_bytes = total_workspace(p, s, r);
-  plan->flop = saturated(2.0 * (p.head_dim + p.head_dim_v) * visible_pairs(p) * p.heads_q * static_cast<double>(p.batch));
-  plan->bytes = saturated(tensor_bytes(p));
+  plan->flop = saturated(flop(p));
+  plan->bytes = saturated(bytes_moved(p));
+  const char *phase = s.prefill_tasks == 0 ? "decode" : s.decode_tasks == 0 ? "prefill" : "prefill+decode";
   constexpr const char *kTypes[] = {"f32", "bf16", "f16"};
-  std::snprintf(plan->kernel, sizeof plan->kernel, "%s_%s_%s", s.phase == kPrefill ? "prefill" : "decode",
-                kTypes[p.dtype()], isa_name(r.kernels.isa));
+  std::snprintf(plan->kernel, sizeof plan->kernel, "%s_%s_%s", phase, kTypes[p.dtype()], isa_name(r.kernels.isa));
   return true;
 }
 
@@ -161,8 +135,8 @@ bool attend(ga_runtime runtime, const ga_attention_params *params, Refusal &no) 
   const Workspace workspace(*params, total_workspace(p, s, r), r.workspaces, no);
   if (!workspace.get()) return false;
   char *lengths = workspace.get() + workspace_bytes(s, r.pool.threads());
-  if (!copy_key_lengths(p, reinterpret_cast<int32_t *>(lengths), no)) return false;
-  if (!fits(p, r.kernels.geometry, s)) return no.invalid("key_lengths changed during the call");
+  if (!copy_lengths(p, lengths, no)) return false;
+  if (!make_parts(p, r.kernels.geometry, s, workspace.get())) return no.invalid("the lengths changed during the call");
   forward(p, s, r.kernels, r.pool, workspace.get());
   return true;
 }

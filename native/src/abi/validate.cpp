@@ -141,6 +141,29 @@ bool check_head_dim(const char *name, int32_t value, Refusal &no) {
   return no.invalid("%s is %d; it must be a multiple of 8 from 8 to 512", name, value);
 }
 
+// Each axis is described once: packed, by lengths, or by pages.
+bool check_ragged(const ga_attention_params &c, Refusal &no) {
+  const auto both = [&](const char *a, const ga_tensor &x, const char *b, const ga_tensor &y) {
+    if (!x.data || !y.data) return true;
+    return no.invalid("%s and %s are both given; only one of them can say where the sequences are", a, b);
+  };
+  if (!both("cu_seqlens_q", c.cu_seqlens_q, "query_lengths", c.query_lengths) ||
+      !both("cu_seqlens_k", c.cu_seqlens_k, "key_lengths", c.key_lengths) ||
+      !both("cu_seqlens_k", c.cu_seqlens_k, "key_starts", c.key_starts) ||
+      !both("cu_seqlens_k", c.cu_seqlens_k, "block_table", c.block_table))
+    return false;
+  if (c.reserved != 0) return no.invalid("reserved is %d; it must be 0", c.reserved);
+  if (!c.block_table.data) {
+    if (c.page_size != 0 || c.pages != 0)
+      return no.invalid("page_size is %d and pages is %" PRId64 ", but there is no block_table; both must be 0",
+                        c.page_size, c.pages);
+    return true;
+  }
+  if (c.seq_k > INT32_MAX)
+    return no.invalid("seq_k is %" PRId64 "; with a block_table it must be at most %d", c.seq_k, INT32_MAX);
+  return check_range("page_size", c.page_size, 1, 1 << 16, no) && check_range("pages", c.pages, 0, INT32_MAX, no);
+}
+
 bool check_numbers(const ga_attention_params &c, Refusal &no) {
   if (!check_range("batch", c.batch, 0, kMaxExtent, no) || !check_range("seq_q", c.seq_q, 0, kMaxExtent, no) ||
       !check_range("seq_k", c.seq_k, 0, kMaxExtent, no) || !check_range("heads_kv", c.heads_kv, 1, 1 << 20, no) ||
@@ -215,7 +238,7 @@ bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &
   if (!params) return no.invalid("params is NULL");
   if (!check_struct_size("ga_attention_params", params->struct_size, sizeof *params, no)) return false;
   const ga_attention_params c = *params;  // checked and used as one copy: the caller may write to his meanwhile
-  if (!check_numbers(c, no)) return false;
+  if (!check_numbers(c, no) || !check_ragged(c, no)) return false;
 
   const int64_t dv = c.head_dim_v;
   const int like_q = c.q.dtype >= 0 && c.q.dtype <= GA_F16 ? 1 << c.q.dtype : 0;
@@ -223,27 +246,40 @@ bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &
                            : c.q.dtype == GA_BF16 ? "bf16, the type of q"
                                                   : "f16, the type of q";
   const char *const floats = "f32, bf16 or f16";
-  const Expected q = {"q", c.q, {c.batch, c.seq_q, c.heads_q, c.head_dim}, kFloats, floats, false, false, true};
-  const Expected k = {"k", c.k, {c.batch, c.seq_k, c.heads_kv, c.head_dim}, like_q, rule, false, false, true};
-  const Expected v = {"v", c.v, {c.batch, c.seq_k, c.heads_kv, dv}, like_q, rule, false, false, true};
-  const Expected gate = {"gate", c.gate, {c.batch, c.seq_q, c.heads_q, dv}, kFloats, floats, true, false, false};
+  const int ints = 1 << GA_I32;
+  const int64_t entries = c.cu_seqlens_q.data ? 1 : c.batch;  // of q, gate, out and lse
+  const int64_t key_entries = c.block_table.data ? c.pages : c.cu_seqlens_k.data ? 1 : c.batch;
+  const int64_t keys = c.block_table.data ? c.page_size : c.seq_k;  // per entry
+  const int64_t table = c.block_table.data ? ceil_div(c.seq_k, c.page_size) : 1;
+  const Expected q = {"q", c.q, {entries, c.seq_q, c.heads_q, c.head_dim}, kFloats, floats, false, false, true};
+  const Expected k = {"k", c.k, {key_entries, keys, c.heads_kv, c.head_dim}, like_q, rule, false, false, true};
+  const Expected v = {"v", c.v, {key_entries, keys, c.heads_kv, dv}, like_q, rule, false, false, true};
+  const Expected gate = {"gate", c.gate, {entries, c.seq_q, c.heads_q, dv}, kFloats, floats, true, false, false};
   const Expected weight = {"norm_weight", c.norm_weight, {1, 1, c.heads_q, dv}, kFloats, floats, true, false, false};
-  const Expected lengths = {"key_lengths", c.key_lengths, {c.batch, 1, 1, 1}, 1 << GA_I32, "i32", false, false, false};
-  const Expected out = {"out", c.out, {c.batch, c.seq_q, c.heads_q, dv}, like_q, rule, false, true, true};
-  const Expected lse = {"lse", c.lse, {c.batch, c.seq_q, c.heads_q, 1}, 1 << GA_F32, "f32", false, true, false};
+  const Expected lengths = {"key_lengths", c.key_lengths, {c.batch, 1, 1, 1}, ints, "i32", false, false, false};
+  const Expected queries = {"query_lengths", c.query_lengths, {c.batch, 1, 1, 1}, ints, "i32", false, false, false};
+  const Expected starts = {"key_starts", c.key_starts, {c.batch, 1, 1, 1}, ints, "i32", false, false, false};
+  const Expected cu_q = {"cu_seqlens_q", c.cu_seqlens_q, {c.batch + 1, 1, 1, 1}, ints, "i32", false, false, false};
+  const Expected cu_k = {"cu_seqlens_k", c.cu_seqlens_k, {c.batch + 1, 1, 1, 1}, ints, "i32", false, false, false};
+  const Expected pages = {"block_table", c.block_table, {c.batch, table, 1, 1}, ints, "i32", false, false, false};
+  const Expected out = {"out", c.out, {entries, c.seq_q, c.heads_q, dv}, like_q, rule, false, true, true};
+  const Expected lse = {"lse", c.lse, {entries, c.seq_q, c.heads_q, 1}, 1 << GA_F32, "f32", false, true, false};
   if (!check_tensor(q, purpose, p.q, no) || !check_tensor(k, purpose, p.k, no) || !check_tensor(v, purpose, p.v, no) ||
       !check_tensor(gate, purpose, p.gate, no) || !check_tensor(weight, purpose, p.norm_weight, no) ||
-      !check_tensor(lengths, purpose, p.key_lengths, no) || !check_tensor(out, purpose, p.out, no) ||
-      !check_tensor(lse, purpose, p.lse, no))
+      !check_tensor(lengths, purpose, p.key_lengths, no) || !check_tensor(queries, purpose, p.query_lengths, no) ||
+      !check_tensor(starts, purpose, p.key_starts, no) || !check_tensor(cu_q, purpose, p.cu_seqlens_q, no) ||
+      !check_tensor(cu_k, purpose, p.cu_seqlens_k, no) || !check_tensor(pages, purpose, p.block_table, no) ||
+      !check_tensor(out, purpose, p.out, no) || !check_tensor(lse, purpose, p.lse, no))
     return false;
 
-  const Expected *const all[] = {&q, &k, &v, &gate, &weight, &lengths, &out, &lse};
+  const Expected *const all[] = {&q,      &k,    &v,    &gate,  &weight, &lengths, &queries,
+                                 &starts, &cu_q, &cu_k, &pages, &out,    &lse};
   for (const Expected *input : all) {
     if (input == &out) break;
     if (!check_overlap(out, *input, input == &q || input == &gate, no) || !check_overlap(lse, *input, false, no))
       return false;
   }
-  if (!check_overlap(lse, out, false, no) || !check_workspace(c, all, 8, no)) return false;
+  if (!check_overlap(lse, out, false, no) || !check_workspace(c, all, 13, no)) return false;
 
   p.batch = c.batch;
   p.seq_q = c.seq_q;
@@ -253,6 +289,8 @@ bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &
   p.group = c.heads_q / c.heads_kv;
   p.head_dim = c.head_dim;
   p.head_dim_v = c.head_dim_v;
+  p.page_size = c.page_size;
+  p.pages = c.pages;
   p.window_left = bounded_window(c.window_left);
   p.window_right = c.flags & GA_CAUSAL ? 0 : bounded_window(c.window_right);
   p.scale = c.scale;
@@ -261,20 +299,6 @@ bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &
   p.combination = c.combination;
   p.pre_gate = c.pre_gate;
   p.round_before_gate = c.flags & GA_ROUND_BEFORE_GATE;
-  return true;
-}
-
-bool copy_key_lengths(Problem &p, int32_t *to, Refusal &no) {
-  if (!p.key_lengths.data) return true;
-  for (int64_t b = 0; b < p.batch; b++) {
-    const int32_t length =
-        __atomic_load_n(reinterpret_cast<const int32_t *>(p.key_lengths.at(b, 0, 0)), __ATOMIC_RELAXED);
-    if (length < 0 || length > p.seq_k)
-      return no.invalid("key_lengths[%" PRId64 "] is %d; it must be from 0 to seq_k %" PRId64, b, length, p.seq_k);
-    to[b] = length;
-  }
-  p.key_lengths.data = reinterpret_cast<char *>(to);
-  p.key_lengths.batch = 1;
   return true;
 }
 

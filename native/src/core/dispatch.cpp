@@ -17,50 +17,66 @@ struct Job {
   const Kernels::PerType &kernels;
   char *shared;
   char *own;
-  std::atomic<int64_t> next_prepare{0}, prepared{0}, next_task{0};
+  std::atomic<int64_t> next_panel{0}, packed{0}, next_task{0};
 
   char *own_of(int participant) const { return own + participant * s.thread_bytes; }
 };
 
-void prefill(void *context, int participant) {
-  Job &job = *static_cast<Job *>(context);
-  for (int64_t t; (t = job.next_prepare.fetch_add(1, std::memory_order_relaxed)) < job.s.prepare_tasks;) {
-    job.kernels.pack(job.p, job.s, job.shared, t);
-    job.prepared.fetch_add(1, std::memory_order_release);
+int64_t claim(std::atomic<int64_t> &next) { return next.fetch_add(1, std::memory_order_relaxed); }
+
+void pack(Job &job) {
+  for (int64_t t; (t = claim(job.next_panel)) < job.s.panels;) {
+    int64_t panel = t;
+    const Part part = part_of_panel(job.p, job.s, job.shared, panel);
+    job.kernels.pack(job.p, job.s, part, job.shared, panel);
+    job.packed.fetch_add(1, std::memory_order_release);
   }
   // Another thread may still pack; it does not matter whether all threads have come.
-  for (int spins = 1; job.prepared.load(std::memory_order_acquire) < job.s.prepare_tasks; spins++) {
+  for (int spins = 1; job.packed.load(std::memory_order_acquire) < job.s.panels; spins++) {
     spin_pause();
     if (spins % 4096 == 0) sched_yield();
   }
-  for (int64_t t; (t = job.next_task.fetch_add(1, std::memory_order_relaxed)) < job.s.tasks;)
-    job.kernels.prefill(job.p, job.s, job.shared, job.own_of(participant), t);
 }
 
-void decode(void *context, int participant) {
+void prefill(const Job &job, char *own, int64_t task) {
+  const Part part = part_of_task(job.p, job.s, job.shared, kPrefill, task);
+  job.kernels.prefill(job.p, job.s, part, job.shared, own, task);
+}
+
+void decode(const Job &job, char *own, int64_t task) {
+  const Part part = part_of_task(job.p, job.s, job.shared, kDecode, task);
+  job.kernels.decode(job.p, job.s, part, job.shared, own, task);
+  auto *done = reinterpret_cast<std::atomic<int32_t> *>(job.shared + job.s.counters_offset) + part.first_group;
+  const int64_t block = task / part.chunks;
+  if (done[block].fetch_add(1, std::memory_order_acq_rel) + 1 == part.chunks)
+    job.kernels.merge(job.p, job.s, part, job.shared, own, block);
+}
+
+void work(void *context, int participant) {
   Job &job = *static_cast<Job *>(context);
-  const Schedule &s = job.s;
-  auto *done = reinterpret_cast<std::atomic<int32_t> *>(job.shared + s.counters_offset);
-  for (int64_t t; (t = job.next_task.fetch_add(1, std::memory_order_relaxed)) < s.tasks;) {
-    if (!job.kernels.decode(job.p, s, job.shared, job.own_of(participant), t)) continue;
-    const int64_t group = t / s.chunks;
-    const int64_t chunks = s.chunks_of(job.p.key_length(group / s.head_blocks));
-    if (done[group].fetch_add(1, std::memory_order_acq_rel) + 1 == chunks)
-      job.kernels.merge(job.p, s, job.shared, job.own_of(participant), group);
-  }
+  char *own = job.own_of(participant);
+  pack(job);
+  for (int64_t t; (t = claim(job.next_task)) < job.s.tasks();)
+    if (t < job.s.prefill_tasks)
+      prefill(job, own, t);
+    else
+      decode(job, own, t - job.s.prefill_tasks);
+}
+
+void blank_padding(const Problem &p, const Kernels::PerType &kernels) {
+  if (!p.query_lengths.data) return;
+  for (int64_t b = 0; b < p.batch; b++) kernels.blank(p, sequence_of(p, b));
 }
 
 }  // namespace
 
 void forward(const Problem &p, const Schedule &s, const Kernels &kernels, ThreadPool &pool, char *workspace) {
-  if (s.tasks == 0) return;
-  Job job{p, s, kernels.type[p.dtype()], workspace, workspace + s.shared_bytes};
-  if (s.phase == kDecode)
-    std::memset(workspace + s.counters_offset, 0, static_cast<size_t>(s.merge_tasks) * sizeof(int32_t));
-  const ThreadPool::Work work = s.phase == kDecode ? decode : prefill;
-  const double products =
-      static_cast<double>(p.batch) * p.heads_kv * static_cast<double>(s.rows) * static_cast<double>(p.seq_k) * p.head_dim;
-  if (s.tasks == 1 || products < kAloneBelow)
+  const Kernels::PerType &of_type = kernels.type[p.dtype()];
+  blank_padding(p, of_type);
+  if (s.tasks() == 0) return;
+  Job job{p, s, of_type, workspace, workspace + s.shared_bytes};
+  std::memset(workspace + s.counters_offset, 0, static_cast<size_t>(s.groups) * sizeof(int32_t));
+  if (s.tasks() == 1 || s.products * p.head_dim < kAloneBelow)
     work(&job, 0);
   else
     pool.run(work, &job);

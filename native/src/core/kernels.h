@@ -7,13 +7,15 @@
 namespace ga {
 
 struct Kernels {
-  using Task = void (*)(const Problem &, const Schedule &, char *shared, char *own, int64_t task);
+  // Tasks are counted within their part: panels [heads_kv * panels] of pack, tasks [part.tasks], head blocks of merge.
+  using Task = void (*)(const Problem &, const Schedule &, const Part &, char *shared, char *own, int64_t task);
 
   struct PerType {
-    void (*pack)(const Problem &, const Schedule &, char *shared, int64_t task);
+    void (*pack)(const Problem &, const Schedule &, const Part &, char *shared, int64_t panel);
     Task prefill;
-    bool (*decode)(const Problem &, const Schedule &, char *shared, char *own, int64_t task);  // false: nothing to do
+    Task decode;
     Task merge;
+    void (*blank)(const Problem &, const Sequence &);  // the rows after those that attend
   };
 
   ga_isa isa;

@@ -18,22 +18,45 @@ struct View {
   }
 };
 
+// One sequence of the batch: where its rows lie, and which of its keys may be seen.
+struct Sequence {
+  int64_t query_entry, query_row;  // of q, gate, out and lse: entry of the batch axis, first row on the sequence axis
+  int64_t queries, padding;        // rows that attend, and rows after them that are only blanked
+  int64_t key_entry, key_row;      // of k and v, likewise
+  const int32_t *pages;            // with a paged cache: the page of each page_size rows, from row 0 on
+  int64_t keys;                    // those from key_row on that may be seen
+};
+
 struct Problem {
   int64_t batch, seq_q, seq_k;
   int32_t heads_q, heads_kv, group;  // group = heads_q / heads_kv: query heads that share a key/value head
   int32_t head_dim, head_dim_v;
+  int32_t page_size;                  // keys per page of a paged cache
+  int64_t pages;                      // the batch extent of k and v there
   int64_t window_left, window_right;  // -1: unlimited; a causal mask is window_right = 0
   float scale, norm_eps;
   ga_activation activation;
   ga_combination combination;
   ga_pre_gate pre_gate;
   bool round_before_gate;
-  View q, k, v, gate, norm_weight, out, lse, key_lengths;  // data == nullptr: absent
+  View q, k, v, gate, norm_weight, out, lse;  // data == nullptr: absent
+  View query_lengths, key_lengths, key_starts, cu_seqlens_q, cu_seqlens_k, block_table;
   GA_ALWAYS_INLINE ga_dtype dtype() const { return q.dtype; }
+  // Every sequence of the batch has the same lengths.
+  GA_ALWAYS_INLINE bool alike() const {
+    return !query_lengths.data && !key_lengths.data && !key_starts.data && !cu_seqlens_q.data && !cu_seqlens_k.data;
+  }
 
-  GA_ALWAYS_INLINE int64_t key_length(int64_t b) const {
-    return key_lengths.data ? *reinterpret_cast<const int32_t *>(key_lengths.at(b, 0, 0)) : seq_k;
+  // Of k or v.
+  GA_ALWAYS_INLINE const char *key(const View &view, const Sequence &of, int64_t j, int64_t h) const {
+    if (!of.pages) return view.at(of.key_entry, of.key_row + j, h);
+    const uint32_t at = static_cast<uint32_t>(of.key_row + j), size = static_cast<uint32_t>(page_size);
+    return view.at(of.pages[at / size], at % size, h);
   }
 };
+
+// Whatever the arrays of lengths hold: values that are out of range count as the nearest allowed one. They are refused before
+// anything is computed, and must not harm before that.
+Sequence sequence_of(const Problem &p, int64_t b);
 
 }  // namespace ga

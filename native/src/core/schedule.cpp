@@ -1,5 +1,7 @@
 #include "core/schedule.h"
 
+#include <initializer_list>
+
 namespace ga {
 namespace {
 
@@ -24,65 +26,9 @@ class Layout {
   bool overflow_ = false;
 };
 
-constexpr int kTileRowSlack = 8;  // a ragged last tile may touch a few rows more
-
-// The most that any sequence of the batch needs. Lengths out of range count as the nearest allowed one: they are refused
-// later, and must not harm here.
-template <class Need>
-int64_t most_needed(const Problem &p, Need need) {
-  int64_t most = 0;
-  for (int64_t b = 0; b < (p.key_lengths.data ? p.batch : 1); b++) {
-    const int64_t length = p.key_length(b);
-    const int64_t n = need(length < 0 ? 0 : length > p.seq_k ? p.seq_k : length);
-    if (n > most) most = n;
-  }
-  return most;
-}
-
-int64_t panels_needed(const Problem &p, const Geometry &g) {
-  return most_needed(p, [&](int64_t length) { return ceil_div(length - first_packed_key(p, length), g.panel); });
-}
-
-int64_t chunks_needed(const Problem &p, const Schedule &s) {
-  return most_needed(p, [&](int64_t length) { return s.chunks_of(length); });
-}
-
-bool prefill(const Problem &p, const Geometry &g, Schedule &s) {
-  const bool pairs = g.bf16_pairs && p.dtype() == GA_BF16;
-  const int pack = pairs ? 2 : 1;
-  const int64_t even = ceil_div(s.rows, ceil_div(s.rows, kQueryBlock));
-  s.query_block = round_up(even, 6);
-  s.query_blocks = ceil_div(s.rows, s.query_block);
-  s.panels = panels_needed(p, g);
-  s.key_units = p.head_dim / pack;
-  s.value_units = s.panels * g.panel / pack;
-  s.value_panels = ceil_div(p.head_dim_v, g.panel);
-
-  Layout shared;
-  int64_t heads = 0, panels = 0, query_blocks = 0;
-  bool overflow = __builtin_mul_overflow(p.batch, p.heads_kv, &heads);
-  overflow |= __builtin_mul_overflow(heads, s.panels, &panels);
-  overflow |= __builtin_mul_overflow(heads, s.query_blocks, &query_blocks);
-  s.keys_offset = shared.take(panels, s.key_units * g.panel * 4);
-  s.values_offset = shared.take(panels, s.value_panels * g.panel * 4, g.panel / pack);
-  s.flags_offset = shared.take(panels, 1);
-  s.shared_bytes = shared.total();
-
-  Layout own;
-  const int64_t rows = s.query_block + kTileRowSlack;
-  own.take(rows, s.key_units * 4);                      // Q, packed
-  own.take(rows, kKeyBlock * 4);                        // S, and P in f32
-  if (pairs) own.take(rows, kKeyBlock * 2);             // P in bf16
-  own.take(rows, round_up(p.head_dim_v, g.width) * 4);  // Y, not yet normalized
-  own.take(rows, 3 * g.width * 4);                      // per row: sum, maximum of a key block, running maximum
-  own.take(rows, 2 * 8);                                // per row: the keys it sees
-  s.thread_bytes = own.total();
-
-  s.prepare_tasks = panels;
-  s.tasks = query_blocks;
-  s.merge_tasks = 0;
-  return !overflow && !shared.overflow() && !own.overflow();
-}
+constexpr int kTileRowSlack = 8;     // a ragged last tile may touch a few rows more
+constexpr int64_t kFoldBytes = 128;  // what decode knows of one fold, at most
+constexpr int64_t kMaxRows = int64_t{1} << 48;
 
 int64_t power_of_two(int64_t least) {
   int64_t n = 1;
@@ -90,57 +36,201 @@ int64_t power_of_two(int64_t least) {
   return n;
 }
 
-bool decode(const Problem &p, const Geometry &g, Schedule &s) {
+int keys_per_unit(const Problem &p, const Geometry &g) { return g.bf16_pairs && p.dtype() == GA_BF16 ? 2 : 1; }
+
+void cut_prefill(const Problem &p, const Geometry &g, Part &part) {
+  const int64_t even = ceil_div(part.rows, ceil_div(part.rows, kQueryBlock));
+  part.query_block = round_up(even, 6);
+  part.query_blocks = ceil_div(part.rows, part.query_block);
+  part.first_packed = visible_keys(p, part.sequence, 0).lo / kKeyBlock * kKeyBlock;
+  part.panels = ceil_div(part.sequence.keys - part.first_packed, g.panel);
+  part.value_units = part.panels * g.panel / keys_per_unit(p, g);
+  part.tasks = p.heads_kv * part.query_blocks;
+  part.all_panels = p.heads_kv * part.panels;
+}
+
+void cut_decode(const Problem &p, const Geometry &g, Part &part) {
+  const int64_t keys = part.sequence.keys, even = round_up(ceil_div(keys, kDecodeMaxChunks), 64);
+  part.chunk_keys = even < kDecodeMinChunk ? kDecodeMinChunk : even;
+  part.chunks = keys ? ceil_div(keys, part.chunk_keys) : 1;
+
   const int64_t run = int64_t{p.head_dim} * p.k.element_bytes;
-  s.head_block = 1;
-  while (p.k.head < p.k.sequence && p.heads_kv % (s.head_block * 2) == 0 && s.head_block * run < kDecodeRun &&
-         s.head_block * s.rows < 64)
-    s.head_block *= 2;
-  s.head_blocks = p.heads_kv / s.head_block;
-  s.head_lanes = s.rows < g.fold ? power_of_two(s.rows) : round_up(s.rows, g.fold);
-  const int64_t lanes = s.head_block * s.head_lanes;
-  s.lanes = lanes < g.width ? power_of_two(lanes) : round_up(lanes, g.width);
-  s.chunks = chunks_needed(p, s);
-  s.partial_floats = 32 + round_up(p.head_dim_v, 2 * g.width);  // pairs of vectors are stored whole
+  part.head_block = 1;
+  while (p.k.head < p.k.sequence && p.heads_kv % (part.head_block * 2) == 0 && part.head_block * run < kDecodeRun &&
+         part.head_block * part.rows < 64)
+    part.head_block *= 2;
+  part.head_blocks = p.heads_kv / part.head_block;
+  part.head_lanes = part.rows < g.fold ? power_of_two(part.rows) : round_up(part.rows, g.fold);
+  const int64_t lanes = part.head_block * part.head_lanes;
+  part.lanes = lanes < g.width ? power_of_two(lanes) : round_up(lanes, g.width);
+  part.tasks = part.head_blocks * part.chunks;
+  part.partials = part.tasks * part.head_block * part.rows;
+}
 
-  Layout shared;
-  int64_t groups = 0, tasks = 0;
-  bool overflow = __builtin_mul_overflow(p.batch, s.head_blocks, &groups);
-  overflow |= __builtin_mul_overflow(groups, s.chunks, &tasks);
-  s.partials_offset = shared.take(tasks, s.head_block * s.rows * s.partial_floats * 4);
-  s.counters_offset = shared.take(groups, 4);
-  s.shared_bytes = shared.total();
+// False when it has more rows than can be counted.
+bool make_part(const Problem &p, const Geometry &g, int64_t b, Part &part) {
+  part = {};
+  part.phase = kDecode;
+  part.sequence = sequence_of(p, b);
+  if (__builtin_mul_overflow(part.sequence.queries, int64_t{p.group}, &part.rows) || part.rows > kMaxRows) return false;
+  if (part.rows == 0) return true;  // nothing attends
+  part.phase = part.rows <= kDecodeMaxRows ? kDecode : kPrefill;
+  if (part.phase == kPrefill)
+    cut_prefill(p, g, part);
+  else
+    cut_decode(p, g, part);
+  return true;
+}
 
+// Adds times * each to a sum and says where that began.
+class Adder {
+ public:
+  explicit Adder(int64_t times) : times_(times) {}
+  int64_t add(int64_t &sum, int64_t each) {
+    const int64_t before = sum;
+    int64_t more = 0;
+    overflow_ |= __builtin_mul_overflow(times_, each, &more) || __builtin_add_overflow(sum, more, &sum);
+    return before;
+  }
+  bool overflow() const { return overflow_; }
+
+ private:
+  int64_t times_;
+  bool overflow_ = false;
+};
+
+// Puts the part behind those of its phase; false when a sum overflows.
+bool append(const Problem &p, Schedule &s, Part &part) {
+  Adder adder(s.alike ? p.batch : 1);
+  part.first_task = adder.add(part.phase == kPrefill ? s.prefill_tasks : s.decode_tasks, part.tasks);
+  part.first_panel = adder.add(s.panels, part.all_panels);
+  part.first_partial = adder.add(s.partials, part.partials);
+  part.first_group = adder.add(s.groups, part.phase == kPrefill ? 0 : part.head_blocks);
+  if (s.parts == 0) {
+    s.query_block = part.phase == kPrefill ? part.query_block : part.rows;
+    s.key_block = part.phase == kPrefill ? kKeyBlock : part.chunk_keys;
+  }
+  s.parts++;
+  s.prefill_parts += part.phase == kPrefill;
+  s.products += static_cast<double>(part.rows) * static_cast<double>(part.sequence.keys) * p.heads_kv *
+                static_cast<double>(s.alike ? p.batch : 1);
+  return !adder.overflow();
+}
+
+int64_t thread_bytes(const Problem &p, const Geometry &g, const Schedule &s, const Part &part) {
   Layout own;
-  own.take(s.query_lanes(g.fold), s.query_units(p.head_dim, g.width) * 4);  // Q, packed
-  own.take(s.lanes, kDecodeTile * 4);                                       // products of one tile of keys
-  own.take(s.lanes, kDecodeTile * 4);                                       // their scores
-  own.take(s.query_lanes(g.width), 128);                                    // which products are summed together
-  s.thread_bytes = own.total();
+  if (part.phase == kPrefill) {
+    const int64_t rows = part.query_block + kTileRowSlack;
+    own.take(rows, s.key_units * 4);                              // Q, packed
+    own.take(rows, kKeyBlock * 4);                                // S, and P in f32
+    if (keys_per_unit(p, g) == 2) own.take(rows, kKeyBlock * 2);  // P in bf16
+    own.take(rows, round_up(p.head_dim_v, g.width) * 4);          // Y, not yet normalized
+    own.take(rows, 3 * g.width * 4);                              // sum, maximum of a key block, running maximum
+    own.take(rows, 2 * 8);                                        // the keys it sees
+  } else {
+    own.take(part.query_lanes(g.fold), Schedule::query_units(p.head_dim, g.width) * 4);  // Q, packed
+    own.take(part.lanes, kDecodeTile * 4);                                               // products of one tile of keys
+    own.take(part.lanes, kDecodeTile * 4);                                               // their scores
+    own.take(part.query_lanes(g.width) / g.fold, kFoldBytes);  // which products are summed together
+  }
+  return own.total();
+}
 
-  s.prepare_tasks = 0;
-  s.tasks = tasks;
-  s.merge_tasks = groups;
-  return !overflow && !shared.overflow() && !own.overflow();
+// Makes the part of sequence 0 that of sequence b, which is like it.
+void move_to(const Problem &p, Part &part, int64_t b) {
+  part.sequence.query_entry = part.sequence.key_entry = b;
+  if (p.block_table.data) part.sequence.pages = reinterpret_cast<const int32_t *>(p.block_table.at(b, 0, 0));
+  part.first_task = b * part.tasks;
+  part.first_panel = b * part.all_panels;
+  part.first_partial = b * part.partials;
+  part.first_group = b * part.head_blocks;
+}
+
+Part find_part(const Problem &p, const Schedule &s, const char *shared, Phase phase, int64_t Part::*first,
+               int64_t Part::*count, int64_t &index) {
+  const Part *parts = reinterpret_cast<const Part *>(shared + s.parts_offset);
+  if (s.alike) {
+    Part part = parts[0];
+    const int64_t b = index / (part.*count);
+    index -= b * (part.*count);
+    move_to(p, part, b);
+    return part;
+  }
+  int64_t lo = phase == kPrefill ? 0 : s.prefill_parts, hi = phase == kPrefill ? s.prefill_parts : s.parts;
+  while (hi - lo > 1) {  // the last part that begins there or before
+    const int64_t middle = lo + (hi - lo) / 2;
+    (parts[middle].*first <= index ? lo : hi) = middle;
+  }
+  index -= parts[lo].*first;
+  return parts[lo];
+}
+
+// Visits the parts in their order: those of prefill, then the others. visit(part) returns false to stop; so does this.
+template <class Visit>
+bool for_each_part(const Problem &p, const Geometry &g, bool alike, const Visit &visit) {
+  const int64_t count = alike && p.batch > 1 ? 1 : p.batch;
+  for (const Phase phase : {kPrefill, kDecode})
+    for (int64_t b = 0; b < count; b++) {
+      Part part;
+      if (!make_part(p, g, b, part)) return false;
+      if (part.phase == phase && !visit(part)) return false;
+    }
+  return true;
+}
+
+// Everything but the offsets, of the sequences as they are; the parts go to where there is room for most of them.
+bool sum_up(const Problem &p, const Geometry &g, Schedule &s, Part *parts, int64_t most) {
+  s = {};
+  s.alike =
+      !p.key_lengths.data && !p.query_lengths.data && !p.key_starts.data && !p.cu_seqlens_q.data && !p.cu_seqlens_k.data;
+  s.key_units = p.head_dim / keys_per_unit(p, g);
+  s.value_panels = ceil_div(p.head_dim_v, g.panel);
+  s.partial_floats = 32 + round_up(p.head_dim_v, 2 * g.width);  // pairs of vectors are stored whole
+  return for_each_part(p, g, s.alike, [&](Part &part) {
+    const int64_t own = thread_bytes(p, g, s, part);
+    if (own > s.thread_bytes) s.thread_bytes = own;
+    if (!append(p, s, part) || s.parts > most) return false;
+    if (parts) parts[s.parts - 1] = part;
+    return true;
+  });
 }
 
 }  // namespace
 
 bool make_schedule(const Problem &p, const Geometry &g, Schedule &s) {
-  s = {};
-  if (__builtin_mul_overflow(p.seq_q, int64_t{p.group}, &s.rows)) return false;
-  s.phase = s.rows <= kDecodeMaxRows ? kDecode : kPrefill;
-  if (s.rows == 0 || p.batch == 0) {  // nothing to write
-    s.phase = kDecode;
-    s.head_block = 1;
-    return true;
-  }
-  return s.phase == kDecode ? decode(p, g, s) : prefill(p, g, s);
+  if (!sum_up(p, g, s, nullptr, INT64_MAX)) return false;
+  Layout shared;
+  s.parts_offset = shared.take(s.parts, sizeof(Part));
+  s.keys_offset = shared.take(s.panels, s.key_units * g.panel * 4);
+  s.values_offset = shared.take(s.panels, s.value_panels * g.panel * 4, g.panel / keys_per_unit(p, g));
+  s.flags_offset = shared.take(s.panels, 1);
+  s.partials_offset = shared.take(s.partials, s.partial_floats * 4);
+  s.counters_offset = shared.take(s.groups, 4);
+  s.shared_bytes = shared.total();
+  return !shared.overflow();
 }
 
-bool fits(const Problem &p, const Geometry &g, const Schedule &s) {
-  if (s.tasks == 0) return true;
-  return s.phase == kPrefill ? panels_needed(p, g) <= s.panels : chunks_needed(p, s) <= s.chunks;
+bool make_parts(const Problem &p, const Geometry &g, Schedule &s, char *shared) {
+  Schedule now;
+  if (!sum_up(p, g, now, reinterpret_cast<Part *>(shared + s.parts_offset), s.parts)) return false;
+  if (now.panels > s.panels || now.partials > s.partials || now.groups > s.groups || now.thread_bytes > s.thread_bytes)
+    return false;
+  s.parts = now.parts;
+  s.prefill_parts = now.prefill_parts;
+  s.panels = now.panels;
+  s.groups = now.groups;
+  s.prefill_tasks = now.prefill_tasks;
+  s.decode_tasks = now.decode_tasks;
+  s.products = now.products;
+  return true;
+}
+
+Part part_of_task(const Problem &p, const Schedule &s, const char *shared, Phase phase, int64_t &task) {
+  return find_part(p, s, shared, phase, &Part::first_task, &Part::tasks, task);
+}
+
+Part part_of_panel(const Problem &p, const Schedule &s, const char *shared, int64_t &panel) {
+  return find_part(p, s, shared, kPrefill, &Part::first_panel, &Part::all_panels, panel);
 }
 
 }  // namespace ga

@@ -1,8 +1,7 @@
 // How a call is cut into tasks, and what scratch memory it takes.
 //
-// The cut depends on the shape of one sequence alone, never on the number of threads nor on the other sequences of
-// the batch, and partial results are merged in a fixed order: so a row's bits are the same wherever and with
-// whomever it is computed.
+// Each sequence is cut by its own shape alone, never by the number of threads nor by the other sequences of the batch, and
+// partial results are merged in a fixed order: so a row's bits are the same wherever and with whomever it is computed.
 #pragma once
 
 #include "core/mask.h"
@@ -26,56 +25,67 @@ struct Geometry {
 
 constexpr int kKeyBlock = 256;        // keys per softmax step of prefill
 constexpr int kQueryBlock = 96;       // packed query rows per task of prefill
-constexpr int kDecodeMaxRows = 32;    // packed rows (seq_q * group) up to which decode is used
+constexpr int kDecodeMaxRows = 32;    // packed rows (queries * group) up to which decode is used
 constexpr int kDecodeMinChunk = 128;  // keys per task of decode
 constexpr int kDecodeTile = 32;       // keys per softmax step of decode
 constexpr int kDecodeMaxChunks = 64;
 constexpr int kDecodeRun = 4096;  // bytes of one key's adjacent heads that a decode task reads together, at most
 
-struct Schedule {
+// One sequence's share of the work.
+struct Part {
+  Sequence sequence;
   Phase phase;
-  int64_t rows;  // packed query rows per key/value head: seq_q * group, row r is position r / group, head r % group
+  int64_t rows;  // packed query rows per key/value head: queries * group, row r is position r / group, head r % group
 
   // Prefill
   int64_t query_block, query_blocks;
-  int64_t panels;                  // key panels per head, of the sequence that needs most
-  int64_t key_units, value_units;  // 32-bit units of a packed key; packed units along the keys
-  int64_t value_panels;            // column panels of V
-  int64_t keys_offset, values_offset, flags_offset;
+  int64_t first_packed;  // the first packed key: some row sees it, or one of its block
+  int64_t panels;        // key panels per head
+  int64_t value_units;   // packed units along the keys
 
   // Decode
-  int64_t chunks;      // most chunks any sequence may need
-  int32_t head_block;  // key/value heads per task
-  int64_t head_blocks;
-  int64_t head_lanes;  // lanes of a vector of scores that one key/value head takes: rows, padded so that folds stay whole
+  int64_t chunk_keys, chunks;
+  int64_t head_block, head_blocks;  // key/value heads per task
+  int64_t head_lanes;  // lanes of a vector of scores that one head takes: rows, padded so that folds stay whole
   int64_t lanes;       // of all heads of a task: whole vectors, or a power of two under one
-  int64_t partial_floats;  // floats of one row's partial result: maximum, sum, output
-  int64_t partials_offset, counters_offset;
 
-  int64_t prepare_tasks, tasks, merge_tasks;
-  int64_t shared_bytes, thread_bytes;  // scratch: one for all, and one per thread
+  // How much it has of each, and where that begins among all parts
+  int64_t tasks, all_panels, partials;
+  int64_t first_task, first_panel, first_partial, first_group;
 
-  // Rows of Q that a task of decode packs, and 32-bit units between them.
+  // Rows of Q that a task of decode packs.
   GA_ALWAYS_INLINE int64_t query_lanes(int least) const { return lanes < least ? least : lanes; }
-  GA_ALWAYS_INLINE static int64_t query_units(int64_t units, int width) { return round_up(units, 2 * width); }
-
-  GA_ALWAYS_INLINE int64_t chunk_keys(int64_t key_length) const {
-    const int64_t even = round_up(ceil_div(key_length, kDecodeMaxChunks), 64);
-    return even < kDecodeMinChunk ? kDecodeMinChunk : even;
-  }
-  GA_ALWAYS_INLINE int64_t chunks_of(int64_t key_length) const {
-    return key_length ? ceil_div(key_length, chunk_keys(key_length)) : 1;
-  }
 };
 
-// Prefill packs the keys that some row of the sequence sees: from here on, on a block's border.
-static GA_ALWAYS_INLINE int64_t first_packed_key(const Problem &p, int64_t key_length) {
-  return p.seq_q == 0 ? 0 : visible_keys(p, key_length, 0).lo / kKeyBlock * kKeyBlock;
-}
+// Sums over all parts, and offsets into the scratch.
+struct Schedule {
+  bool alike;             // all sequences are: there is one part for all of them
+  int64_t prefill_parts;  // they come first
+  int64_t parts;
+  int64_t query_block, key_block;  // of the first part: packed query rows per task, keys per step
+  int64_t prefill_tasks, decode_tasks, panels, partials, groups;
+  double products;         // query-key pairs
+  int64_t key_units;       // 32-bit units of a packed key
+  int64_t value_panels;    // column panels of V
+  int64_t partial_floats;  // floats of one row's partial result: maximum, sum, output
 
-// The scratch is sized for the key lengths as they are; whoever uses the schedule with a later copy of them checks it with
-// fits. False when a size overflows.
+  int64_t parts_offset, keys_offset, values_offset, flags_offset, partials_offset, counters_offset;
+  int64_t shared_bytes, thread_bytes;  // scratch: one for all, and one per thread
+
+  GA_ALWAYS_INLINE int64_t tasks() const { return prefill_tasks + decode_tasks; }
+  // 32-bit units between the rows of Q that decode packed.
+  GA_ALWAYS_INLINE static int64_t query_units(int64_t units, int width) { return round_up(units, 2 * width); }
+};
+
+// The scratch is sized for the lengths as they are: whoever has copied them since makes the parts from the copy. False when a
+// size overflows.
 bool make_schedule(const Problem &p, const Geometry &g, Schedule &s);
-bool fits(const Problem &p, const Geometry &g, const Schedule &s);
+
+// Writes the parts into the scratch. False when they need more than the schedule has, because lengths changed meanwhile.
+bool make_parts(const Problem &p, const Geometry &g, Schedule &s, char *shared);
+
+// Whose task (of one phase) or panel it is, counted over all parts; it becomes that of the part alone.
+Part part_of_task(const Problem &p, const Schedule &s, const char *shared, Phase phase, int64_t &task);
+Part part_of_panel(const Problem &p, const Schedule &s, const char *shared, int64_t &panel);
 
 }  // namespace ga

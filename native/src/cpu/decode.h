@@ -206,13 +206,15 @@ static void add_values(const float (*weights)[kDecodeTile], const Rows &values, 
 template <class Product, class T>
 class Decode {
  public:
-  Decode(const Problem &p, const Schedule &s, char *shared, char *own, int64_t task)
+  Decode(const Problem &p, const Schedule &s, const Part &part, char *shared, char *own, int64_t head_block,
+         int64_t chunk)
       : p_(p),
         s_(s),
-        group_(task / s.chunks),
-        chunk_(task % s.chunks),
-        b_(group_ / s.head_blocks),
-        head0_(group_ % s.head_blocks * s.head_block),
+        part_(part),
+        of_(part.sequence),
+        block_(head_block),
+        chunk_(chunk),
+        head0_(head_block * part.head_block),
         partials_(shared + s.partials_offset),
         ldq_(s.query_units(p.head_dim / Product::kPack, kWidth)) {
     const auto take = [&own](int64_t bytes) {
@@ -220,19 +222,17 @@ class Decode {
       own += round_up(bytes, 64);
       return at;
     };
-    q_ = reinterpret_cast<int32_t *>(take(s.query_lanes(kFold) * ldq_ * 4));
-    products_ = reinterpret_cast<float *>(take(s.lanes * kDecodeTile * 4));
-    scores_ = reinterpret_cast<float(*)[kDecodeTile]>(take(s.lanes * kDecodeTile * 4));
-    folds_ = reinterpret_cast<Fold *>(take(s.query_lanes(kWidth) / kFold * static_cast<int64_t>(sizeof(Fold))));
+    q_ = reinterpret_cast<int32_t *>(take(part.query_lanes(kFold) * ldq_ * 4));
+    products_ = reinterpret_cast<float *>(take(part.lanes * kDecodeTile * 4));
+    scores_ = reinterpret_cast<float(*)[kDecodeTile]>(take(part.lanes * kDecodeTile * 4));
+    folds_ = reinterpret_cast<Fold *>(take(part.query_lanes(kWidth) / kFold * static_cast<int64_t>(sizeof(Fold))));
   }
 
-  // False when this sequence is too short to have the chunk.
-  bool run() {
-    const int64_t length = p_.key_length(b_), size = s_.chunk_keys(length);
-    if (chunk_ >= s_.chunks_of(length)) return false;
+  void run() {
     begin();
-    const int64_t from = chunk_ * size, end = length < from + size ? length : from + size;
-    const int64_t lo = visible_keys(p_, length, 0).lo, hi = visible_keys(p_, length, p_.seq_q - 1).hi;
+    const int64_t from = chunk_ * part_.chunk_keys,
+                  end = of_.keys < from + part_.chunk_keys ? of_.keys : from + part_.chunk_keys;
+    const int64_t lo = visible_keys(p_, of_, 0).lo, hi = visible_keys(p_, of_, of_.queries - 1).hi;
     for (int64_t key = from; key < end; key += kDecodeTile) {
       const int64_t count = end - key < kDecodeTile ? end - key : kDecodeTile;
       if (key >= hi || key + count <= lo) continue;
@@ -240,7 +240,6 @@ class Decode {
       score(static_cast<int>(count));
       accumulate(key, static_cast<int>(count));
     }
-    return true;
   }
 
   void merge();
@@ -248,7 +247,7 @@ class Decode {
  private:
   // Row r of head h of the task.
   Partial *partial(int64_t chunk, int64_t h, int64_t r) const {
-    const int64_t index = ((group_ * s_.chunks + chunk) * s_.head_block + h) * s_.rows + r;
+    const int64_t index = part_.first_partial + ((block_ * part_.chunks + chunk) * part_.head_block + h) * part_.rows + r;
     return reinterpret_cast<Partial *>(partials_ + index * s_.partial_floats * 4);
   }
   void begin();
@@ -262,7 +261,9 @@ class Decode {
 
   const Problem &p_;
   const Schedule &s_;
-  int64_t group_, chunk_, b_, head0_;
+  const Part &part_;
+  const Sequence &of_;
+  int64_t block_, chunk_, head0_;
   char *partials_;
   int64_t ldq_;
   int32_t *q_;                    // [lane][ldq]
@@ -274,14 +275,14 @@ class Decode {
 
 template <class Product, class T>
 void Decode<Product, T>::begin() {
-  const int64_t units = p_.head_dim / Product::kPack, lanes = s_.query_lanes(kFold);
+  const int64_t units = p_.head_dim / Product::kPack, lanes = part_.query_lanes(kFold);
   for (int64_t i = 0; i < lanes * ldq_; i += kWidth) store_units(q_ + i, zero_units());
   for (int64_t lane = 0; lane < lanes; lane++) {
-    const int64_t h = lane % s_.lanes / s_.head_lanes, r = lane % s_.lanes % s_.head_lanes;
-    if (h >= s_.head_block || r >= s_.rows) continue;
-    const char *from = p_.q.at(b_, r / p_.group, (head0_ + h) * p_.group + r % p_.group);
+    const int64_t h = lane % part_.lanes / part_.head_lanes, r = lane % part_.lanes % part_.head_lanes;
+    if (h >= part_.head_block || r >= part_.rows) continue;
+    const char *from = p_.q.at(of_.query_entry, of_.query_row + r / p_.group, (head0_ + h) * p_.group + r % p_.group);
     pack_row<Product>(reinterpret_cast<const T *>(from), units, q_ + lane * ldq_, p_.scale < 0);
-    if (lane >= s_.lanes) continue;  // a copy
+    if (lane >= part_.lanes) continue;  // a copy
     Partial *row = partial(chunk_, h, r);
     row->maximum = -__builtin_inff();
     store(row->sum, zero());
@@ -292,15 +293,16 @@ void Decode<Product, T>::begin() {
 
 template <class Product, class T>
 void Decode<Product, T>::make_folds() {
-  const int64_t shared = s_.head_lanes < kFold ? s_.head_lanes : kFold;  // query rows that meet the same row of keys
-  for (int64_t lane = 0; lane < s_.query_lanes(kWidth); lane += kFold) {
+  const int64_t shared =
+      part_.head_lanes < kFold ? part_.head_lanes : kFold;  // query rows that meet the same row of keys
+  for (int64_t lane = 0; lane < part_.query_lanes(kWidth); lane += kFold) {
     Fold &f = folds_[lane / kFold];
-    f.q = q_ + lane % s_.query_lanes(kFold) * ldq_;
-    f.first = lane % s_.lanes % s_.head_lanes == 0;
+    f.q = q_ + lane % part_.query_lanes(kFold) * ldq_;
+    f.first = lane % part_.lanes % part_.head_lanes == 0;
     for (int64_t t = 0; t < kFold / shared; t++) {
-      const int64_t at = lane + t * shared, h = at % s_.lanes / s_.head_lanes;
-      const int64_t head = h < s_.head_block ? h : 0;  // lanes that pad a vector read what is there
-      f.key[t] = static_cast<int32_t>(at / s_.lanes);
+      const int64_t at = lane + t * shared, h = at % part_.lanes / part_.head_lanes;
+      const int64_t head = h < part_.head_block ? h : 0;  // lanes that pad a vector read what is there
+      f.key[t] = static_cast<int32_t>(at / part_.lanes);
       f.head[t] = head * p_.k.head * p_.k.element_bytes;
       f.value_head[t] = head * p_.v.head * p_.v.element_bytes;
     }
@@ -311,8 +313,8 @@ void Decode<Product, T>::make_folds() {
 template <class Product, class T>
 void Decode<Product, T>::find_rows(int64_t key, int64_t left) {
   for (int64_t j = 0; j < kDecodeTile + kKeysAhead; j++)
-    key_rows_[j] = p_.k.at(b_, key + (j < left ? j : left - 1), head0_);
-  for (int64_t j = 0; j < kDecodeTile; j++) value_rows_[j] = p_.v.at(b_, key + (j < left ? j : left - 1), head0_);
+    key_rows_[j] = p_.key(p_.k, of_, key + (j < left ? j : left - 1), head0_);
+  for (int64_t j = 0; j < kDecodeTile; j++) value_rows_[j] = p_.key(p_.v, of_, key + (j < left ? j : left - 1), head0_);
 }
 
 // products_ of the tile: one key after another, all lanes of it; a vector that has room for several keys takes them together.
@@ -320,39 +322,39 @@ template <class Product, class T>
 template <int K>
 void Decode<Product, T>::products(int count) {
   const int64_t units = p_.head_dim / Product::kPack;
-  const int step = s_.lanes < kWidth ? static_cast<int>(kWidth / s_.lanes) : 1;
+  const int step = part_.lanes < kWidth ? static_cast<int>(kWidth / part_.lanes) : 1;
   for (int j = 0; j < count; j += step) {
     const char *const *keys = key_rows_ + j, *const *values = value_rows_ + j;
     const Fold *f = folds_;
-    for (int64_t lane = 0; lane < s_.query_lanes(kWidth); lane += kWidth) {
+    for (int64_t lane = 0; lane < part_.query_lanes(kWidth); lane += kWidth) {
       F folded[kWidth / kFold];
 #pragma GCC unroll 4
       for (int i = 0; i < kWidth / kFold; i++, f++)
         folded[i] = f->first ? fold_products<Product, T, K, true>(*f, ldq_, units, keys, values)
                              : fold_products<Product, T, K, false>(*f, ldq_, units, keys, values);
-      store(products_ + j * s_.lanes + lane, join(folded));
+      store(products_ + j * part_.lanes + lane, join(folded));
     }
   }
 }
 
 template <class Product, class T>
 void Decode<Product, T>::score(int count) {
-  if (s_.head_lanes >= kFold)
+  if (part_.head_lanes >= kFold)
     products<1>(count);
-  else if (s_.head_lanes * 2 == kFold)
+  else if (part_.head_lanes * 2 == kFold)
     products<2>(count);
   else
     products<kFold>(count);
-  if (s_.lanes < kWidth) {
+  if (part_.lanes < kWidth) {
     for (int j = 0; j < count; j++)
-      for (int64_t lane = 0; lane < s_.lanes; lane++) scores_[lane][j] = products_[j * s_.lanes + lane];
+      for (int64_t lane = 0; lane < part_.lanes; lane++) scores_[lane][j] = products_[j * part_.lanes + lane];
     return;
   }
   for (int j = 0; j < count; j += kWidth)
-    for (int64_t lane = 0; lane < s_.lanes; lane += kWidth) {
+    for (int64_t lane = 0; lane < part_.lanes; lane += kWidth) {
       U r[kWidth];
 #pragma GCC unroll 16
-      for (int i = 0; i < kWidth; i++) r[i] = load_units(products_ + (j + i) * s_.lanes + lane);
+      for (int i = 0; i < kWidth; i++) r[i] = load_units(products_ + (j + i) * part_.lanes + lane);
       transpose(r);
 #pragma GCC unroll 16
       for (int i = 0; i < kWidth; i++) store_units(scores_[lane + i] + j, r[i]);
@@ -362,18 +364,18 @@ void Decode<Product, T>::score(int count) {
 // Weights and values of the tile: head by head, rows that see the same keys together.
 template <class Product, class T>
 void Decode<Product, T>::accumulate(int64_t key, int count) {
-  for (int64_t i = 0; i < p_.seq_q; i++) {
-    const KeyRange sees = visible_keys(p_, p_.key_length(b_), i);
+  for (int64_t i = 0; i < of_.queries; i++) {
+    const KeyRange sees = visible_keys(p_, of_, i);
     const int64_t lo = sees.lo > key ? sees.lo - key : 0, hi = sees.hi < key + count ? sees.hi - key : count;
     if (lo >= hi) continue;
-    for (int64_t h = 0; h < s_.head_block; h++) {
+    for (int64_t h = 0; h < part_.head_block; h++) {
       const Rows values = {value_rows_ + lo, h * p_.v.head * p_.v.element_bytes, static_cast<int>(hi - lo)};
       for (int32_t g = 0; g < p_.group; g += kDecodeRows) {
         const int n = p_.group - g < kDecodeRows ? p_.group - g : kDecodeRows;
         const int64_t r = i * p_.group + g;
         if (lo > 0)
           for (int row = 0; row < n; row++) {
-            float *s = scores_[h * s_.head_lanes + r + row];
+            float *s = scores_[h * part_.head_lanes + r + row];
             __builtin_memmove(s, s + lo, sizeof(float) * (hi - lo));
           }
         accumulate(h, r, n, values);
@@ -385,7 +387,7 @@ void Decode<Product, T>::accumulate(int64_t key, int count) {
 template <class Product, class T>
 void Decode<Product, T>::accumulate(int64_t h, int64_t r, int n, const Rows &values) {
   Partial *row[kDecodeRows];
-  float(*weights)[kDecodeTile] = scores_ + h * s_.head_lanes + r;
+  float(*weights)[kDecodeTile] = scores_ + h * part_.head_lanes + r;
   for (int g = 0; g < n; g++) {
     row[g] = partial(chunk_, h, r + g);
     tile_weights<Product::kPack == 2 ? kCoarse : kFine>(weights[g], values.count, __builtin_fabsf(p_.scale) * kLog2E,
@@ -403,9 +405,9 @@ void Decode<Product, T>::accumulate(int64_t h, int64_t r, int n, const Rows &val
 template <class Product, class T>
 void Decode<Product, T>::merge() {
   const Epilogue<T> epilogue(p_);
-  const int64_t chunks = s_.chunks_of(p_.key_length(b_));
-  for (int32_t h = 0; h < s_.head_block; h++)
-    for (int64_t r = 0; r < s_.rows; r++) {
+  const int64_t chunks = part_.chunks;
+  for (int32_t h = 0; h < part_.head_block; h++)
+    for (int64_t r = 0; r < part_.rows; r++) {
       Partial *total = partial(0, h, r);
       if (chunks > 1) {
         float maximum = total->maximum;
@@ -427,20 +429,21 @@ void Decode<Product, T>::merge() {
         total->maximum = maximum;
         store(total->sum, sum);
       }
-      epilogue.finish(b_, r / p_.group, (head0_ + h) * p_.group + r % p_.group, total->y(), reduce_add(load(total->sum)),
-                      total->maximum);
+      epilogue.finish(of_.query_entry, of_.query_row + r / p_.group, (head0_ + h) * p_.group + r % p_.group, total->y(),
+                      reduce_add(load(total->sum)), total->maximum);
     }
 }
 
+// One chunk of the keys for one block of heads.
 template <class Product, class T>
-static bool decode_task(const Problem &p, const Schedule &s, char *shared, char *own, int64_t task) {
-  return Decode<Product, T>(p, s, shared, own, task).run();
+static void decode_task(const Problem &p, const Schedule &s, const Part &part, char *shared, char *own, int64_t task) {
+  Decode<Product, T>(p, s, part, shared, own, task / part.chunks, task % part.chunks).run();
 }
 
-// group: of b * head_blocks + head_block.
 template <class Product, class T>
-static void merge_task(const Problem &p, const Schedule &s, char *shared, char *own, int64_t group) {
-  Decode<Product, T>(p, s, shared, own, group * s.chunks).merge();
+static void merge_task(const Problem &p, const Schedule &s, const Part &part, char *shared, char *own,
+                       int64_t head_block) {
+  Decode<Product, T>(p, s, part, shared, own, head_block, 0).merge();
 }
 
 }  // namespace

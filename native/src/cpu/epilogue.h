@@ -146,5 +146,14 @@ void Epilogue<T>::finish_any(int64_t h, const float *y, F factor, const char *ga
   }
 }
 
+// The rows of a padded sequence that do not attend: as rows that see no key.
+template <class T>
+static void blank(const Problem &p, const Sequence &of) {
+  const Epilogue<T> epilogue(p);
+  alignas(64) const float y[512] = {};
+  for (int64_t i = of.queries; i < of.queries + of.padding; i++)
+    for (int64_t h = 0; h < p.heads_q; h++) epilogue.finish(of.query_entry, of.query_row + i, h, y, 0, -__builtin_inff());
+}
+
 }  // namespace
 }  // namespace ga::GA_ISA

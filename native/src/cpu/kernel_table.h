@@ -8,7 +8,7 @@ namespace {
 
 template <class Product, class T>
 constexpr Kernels::PerType kPerType = {pack_task<Product, T>, prefill_task<Product, T>, decode_task<Product, T>,
-                                       merge_task<Product, T>};
+                                       merge_task<Product, T>, blank<T>};
 
 #ifdef GA_NATIVE_BF16
 using ProductForBf16 = Bf16Product;

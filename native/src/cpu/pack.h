@@ -37,14 +37,14 @@ GA_INLINE void pack_row(const T *row, int64_t units, int32_t *to, bool negate) {
 }
 
 template <class Product, class T>
-static void pack_key_panel(const char *keys, int64_t row_bytes, int64_t count, int64_t units, int32_t *panel) {
+static void pack_key_panel(const char *const *keys, int64_t count, int64_t units, int32_t *panel) {
   for (int64_t j = 0; j < kPanel; j += kWidth)
     for (int64_t u = 0; u < units; u += kWidth) {
       const int n = units - u < kWidth ? static_cast<int>(units - u) : kWidth;
       U r[kWidth];
 #pragma GCC unroll 16
       for (int i = 0; i < kWidth; i++) {
-        const T *row = reinterpret_cast<const T *>(keys + (j + i) * row_bytes);
+        const T *row = reinterpret_cast<const T *>(keys[j + i]);
         r[i] = j + i < count ? load_row_units<Product>(row + u * Product::kPack, n) : zero_units();
       }
       transpose(r);
@@ -56,13 +56,13 @@ static void pack_key_panel(const char *keys, int64_t row_bytes, int64_t count, i
 
 // Returns whether a value was infinite or NaN: such values must not meet the zero weight of a masked key.
 template <class T>
-static bool pack_value_panel(F32Product, const char *values, int64_t row_bytes, int64_t count, int64_t columns,
-                             int64_t panel_stride, int32_t *to) {
+static bool pack_value_panel(F32Product, const char *const *values, int64_t count, int64_t columns, int64_t panel_stride,
+                             int32_t *to) {
   F probe = zero();
   for (int64_t j = 0; j < kPanel; j++)
     for (int64_t d = 0; d < columns; d += kWidth) {
       const int n = columns - d < kWidth ? static_cast<int>(columns - d) : kWidth;
-      const T *from = reinterpret_cast<const T *>(values + j * row_bytes) + d;
+      const T *from = reinterpret_cast<const T *>(values[j]) + d;
       const F x = j >= count ? zero() : n < kWidth ? load(from, n) : load(from);
       probe = fma(x, zero(), probe);
       store_units(to + (d / kPanel) * panel_stride + j * kPanel + d % kPanel, as_units(x));
@@ -73,14 +73,14 @@ static bool pack_value_panel(F32Product, const char *values, int64_t row_bytes, 
 
 #ifdef GA_NATIVE_BF16
 template <class T>
-static bool pack_value_panel(Bf16Product, const char *values, int64_t row_bytes, int64_t count, int64_t columns,
-                             int64_t panel_stride, int32_t *to) {
+static bool pack_value_panel(Bf16Product, const char *const *values, int64_t count, int64_t columns, int64_t panel_stride,
+                             int32_t *to) {
   F probe = zero();
   for (int64_t j = 0; j < kPanel; j += 2)
     for (int64_t d = 0; d < columns; d += 2 * kWidth) {
       const int n = columns - d < 2 * kWidth ? static_cast<int>(columns - d) / 2 : kWidth;
-      const T *even = reinterpret_cast<const T *>(values + j * row_bytes) + d;
-      const T *odd = reinterpret_cast<const T *>(values + (j + 1) * row_bytes) + d;
+      const T *even = reinterpret_cast<const T *>(values[j]) + d;
+      const T *odd = reinterpret_cast<const T *>(values[j + 1]) + d;
       const U x = j < count ? load_row_units<Bf16Product>(even, n) : zero_units();
       const U y = j + 1 < count ? load_row_units<Bf16Product>(odd, n) : zero_units();
       probe = fma(low_halves(x), zero(), fma(high_halves(x), zero(), probe));
@@ -96,23 +96,26 @@ static bool pack_value_panel(Bf16Product, const char *values, int64_t row_bytes,
 }
 #endif
 
-// Task: one panel of one key/value head of one sequence.
+// Task: one panel of one key/value head of the part.
 template <class Product, class T>
-static void pack_task(const Problem &p, const Schedule &s, char *shared, int64_t task) {
-  const int64_t head = task / s.panels, panel = task % s.panels;
-  const int64_t b = head / p.heads_kv, h = head % p.heads_kv;
-  const int64_t length = p.key_length(b), start = first_packed_key(p, length);
-  const int64_t first = start + panel * kPanel, left = length - first;
-  if (left <= 0) return;  // no row sees these keys
+static void pack_task(const Problem &p, const Schedule &s, const Part &part, char *shared, int64_t task) {
+  const int64_t h = task / part.panels, panel = task % part.panels;
+  const int64_t first = part.first_packed + panel * kPanel, left = part.sequence.keys - first;
   const int64_t count = left < kPanel ? left : kPanel;
-  int32_t *keys = reinterpret_cast<int32_t *>(shared + s.keys_offset) + task * s.key_units * kPanel;
-  pack_key_panel<Product, T>(p.k.at(b, first, h), p.k.sequence * p.k.element_bytes, count, s.key_units, keys);
-  const int64_t panel_stride = s.value_units * kPanel;
-  int32_t *values = reinterpret_cast<int32_t *>(shared + s.values_offset) + head * s.value_panels * panel_stride +
-                    panel * (kPanel / Product::kPack) * kPanel;
-  const bool unsafe = pack_value_panel<T>(Product{}, p.v.at(b, first, h), p.v.sequence * p.v.element_bytes, count,
-                                          p.head_dim_v, panel_stride, values);
-  shared[s.flags_offset + task] = unsafe;
+  const char *keys[kPanel], *values[kPanel];
+  for (int64_t j = 0; j < kPanel; j++) {
+    const int64_t key = first + (j < count ? j : count - 1);
+    keys[j] = p.key(p.k, part.sequence, key, h);
+    values[j] = p.key(p.v, part.sequence, key, h);
+  }
+  const int64_t at = part.first_panel + task;
+  pack_key_panel<Product, T>(keys, count, s.key_units,
+                             reinterpret_cast<int32_t *>(shared + s.keys_offset) + at * s.key_units * kPanel);
+  const int64_t panel_units = kPanel / Product::kPack * kPanel;  // a panel's share of one column panel
+  int32_t *to = reinterpret_cast<int32_t *>(shared + s.values_offset) +
+                (part.first_panel + h * part.panels) * s.value_panels * panel_units + panel * panel_units;
+  shared[s.flags_offset + at] =
+      pack_value_panel<T>(Product{}, values, count, p.head_dim_v, part.value_units * kPanel, to);
 }
 
 }  // namespace ga::GA_ISA

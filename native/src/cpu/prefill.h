@@ -39,7 +39,7 @@ class Ahead {
 template <class Product, class T>
 class Prefill {
  public:
-  Prefill(const Problem &p, const Schedule &s, char *shared, char *own, int64_t task);
+  Prefill(const Problem &p, const Schedule &s, const Part &part, char *shared, char *own, int64_t task);
   void run();
 
  private:
@@ -55,10 +55,14 @@ class Prefill {
 
   int64_t position(int64_t row) const { return (row0_ + row) / p_.group; }
   int64_t query_head(int64_t row) const { return h_ * p_.group + (row0_ + row) % p_.group; }
-  const char *query(int64_t row) const { return p_.q.at(b_, position(row), query_head(row)); }
-  const int32_t *key_panel(int64_t key) const { return keys_ + (key - first_key_) / kPanel * s_.key_units * kPanel; }
+  const char *query(int64_t row) const {
+    return p_.q.at(of_.query_entry, of_.query_row + position(row), query_head(row));
+  }
+  const int32_t *key_panel(int64_t key) const {
+    return keys_ + (key - part_.first_packed) / kPanel * s_.key_units * kPanel;
+  }
   const int32_t *value_panel(int64_t key, int64_t column) const {
-    return values_ + (column / kPanel * s_.value_units + (key - first_key_) / Product::kPack) * kPanel;
+    return values_ + (column / kPanel * part_.value_units + (key - part_.first_packed) / Product::kPack) * kPanel;
   }
   void load_queries();
   void scores(int64_t first, int64_t keys);
@@ -76,8 +80,10 @@ class Prefill {
 
   const Problem &p_;
   const Schedule &s_;
+  const Part &part_;
+  const Sequence &of_;
   const Epilogue<T> epilogue_;
-  int64_t b_, h_, row0_, rows_;
+  int64_t h_, row0_, rows_;
   const int32_t *keys_, *values_;
   const char *unsafe_;
   int32_t *q_;        // [rows][key_units]
@@ -89,24 +95,22 @@ class Prefill {
   float *maximum_;    // [rows], in units of log2, after scaling
   KeyRange *sees_;    // [rows]
   int64_t y_stride_;
-  int64_t first_key_;  // the first packed key of this sequence
-  float scale_;        // |p.scale| * log2(e); the sign went into Q
+  float scale_;  // |p.scale| * log2(e); the sign went into Q
 };
 
 template <class Product, class T>
-Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, char *shared, char *own, int64_t task)
-    : p_(p), s_(s), epilogue_(p) {
-  const int64_t heads = p.batch * p.heads_kv;
-  const int64_t block = s.query_blocks - 1 - task / heads, head = task % heads;  // late rows see most keys: they go first
-  b_ = head / p.heads_kv;
-  h_ = head % p.heads_kv;
-  row0_ = block * s.query_block;
-  rows_ = s.rows - row0_ < s.query_block ? s.rows - row0_ : s.query_block;
-  keys_ = reinterpret_cast<const int32_t *>(shared + s.keys_offset) + head * s.panels * s.key_units * kPanel;
-  values_ = reinterpret_cast<const int32_t *>(shared + s.values_offset) + head * s.value_panels * s.value_units * kPanel;
-  unsafe_ = shared + s.flags_offset + head * s.panels;
+Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, const Part &part, char *shared, char *own, int64_t task)
+    : p_(p), s_(s), part_(part), of_(part.sequence), epilogue_(p) {
+  h_ = task % p.heads_kv;
+  const int64_t block = part.query_blocks - 1 - task / p.heads_kv;  // late rows see most keys: they go first
+  row0_ = block * part.query_block;
+  rows_ = part.rows - row0_ < part.query_block ? part.rows - row0_ : part.query_block;
+  const int64_t head = part.first_panel + h_ * part.panels;  // its first panel
+  keys_ = reinterpret_cast<const int32_t *>(shared + s.keys_offset) + head * s.key_units * kPanel;
+  values_ = reinterpret_cast<const int32_t *>(shared + s.values_offset) +
+            head * s.value_panels * (kPanel / Product::kPack) * kPanel;
+  unsafe_ = shared + s.flags_offset + head;
   y_stride_ = round_up(p.head_dim_v, kWidth);
-  first_key_ = first_packed_key(p, p.key_length(b_));
   scale_ = __builtin_fabsf(p.scale) * kLog2E;
 
   const int64_t rows = round_up(rows_, kTileRows);
@@ -128,9 +132,8 @@ Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, char *shared, 
 
 template <class Product, class T>
 void Prefill<Product, T>::run() {
-  const int64_t length = p_.key_length(b_);
   for (int64_t r = 0; r < rows_; r++) {
-    sees_[r] = visible_keys(p_, length, (row0_ + r) / p_.group);
+    sees_[r] = visible_keys(p_, of_, position(r));
     maximum_[r] = -__builtin_inff();
     store(sum_ + r * kWidth, zero());
     store(block_max_ + r * kWidth, set(-__builtin_inff()));
@@ -196,7 +199,8 @@ void Prefill<Product, T>::softmax(int64_t first, int64_t keys) {
     if (t.hi <= first || t.lo >= first + keys) continue;
     for (int64_t i = r; i < r + t.rows; i++) {
       softmax_row(i, t, first, keys);
-      if (first + keys >= sees_[i].hi) epilogue_.prefetch(b_, position(i), query_head(i));  // its end is near
+      if (first + keys >= sees_[i].hi)
+        epilogue_.prefetch(of_.query_entry, of_.query_row + position(i), query_head(i));  // its end is near
     }
   }
 }
@@ -276,7 +280,7 @@ void Prefill<Product, T>::softmax_row(int64_t row, const Tile &t, int64_t first,
 
 template <class Product, class T>
 bool Prefill<Product, T>::any_unsafe(int64_t from, int64_t to) const {
-  for (int64_t panel = (from - first_key_) / kPanel; panel <= (to - 1 - first_key_) / kPanel; panel++)
+  for (int64_t panel = (from - part_.first_packed) / kPanel; panel <= (to - 1 - part_.first_packed) / kPanel; panel++)
     if (unsafe_[panel]) return true;
   return false;
 }
@@ -347,13 +351,13 @@ void Prefill<Product, T>::accumulate_exactly(const Tile &t, int64_t first, int64
 template <class Product, class T>
 void Prefill<Product, T>::finish() {
   for (int64_t r = 0; r < rows_; r++)
-    epilogue_.finish(b_, position(r), query_head(r), y_ + r * y_stride_, reduce_add(load(sum_ + r * kWidth)),
-                     maximum_[r]);
+    epilogue_.finish(of_.query_entry, of_.query_row + position(r), query_head(r), y_ + r * y_stride_,
+                     reduce_add(load(sum_ + r * kWidth)), maximum_[r]);
 }
 
 template <class Product, class T>
-static void prefill_task(const Problem &p, const Schedule &s, char *shared, char *own, int64_t task) {
-  Prefill<Product, T>(p, s, shared, own, task).run();
+static void prefill_task(const Problem &p, const Schedule &s, const Part &part, char *shared, char *own, int64_t task) {
+  Prefill<Product, T>(p, s, part, shared, own, task).run();
 }
 
 }  // namespace

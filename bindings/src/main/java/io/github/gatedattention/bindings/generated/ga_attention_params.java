@@ -41,6 +41,14 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     ga_tensor lse;
  *     void *workspace;
  *     int64_t workspace_bytes;
+ *     ga_tensor query_lengths;
+ *     ga_tensor key_starts;
+ *     ga_tensor cu_seqlens_q;
+ *     ga_tensor cu_seqlens_k;
+ *     ga_tensor block_table;
+ *     int64_t pages;
+ *     int32_t page_size;
+ *     int32_t reserved;
  * }
  * }
  */
@@ -76,7 +84,15 @@ public class ga_attention_params {
         ga_tensor.layout().withName("out"),
         ga_tensor.layout().withName("lse"),
         gated_attention_h.C_POINTER.withName("workspace"),
-        gated_attention_h.C_LONG.withName("workspace_bytes")
+        gated_attention_h.C_LONG.withName("workspace_bytes"),
+        ga_tensor.layout().withName("query_lengths"),
+        ga_tensor.layout().withName("key_starts"),
+        ga_tensor.layout().withName("cu_seqlens_q"),
+        ga_tensor.layout().withName("cu_seqlens_k"),
+        ga_tensor.layout().withName("block_table"),
+        gated_attention_h.C_LONG.withName("pages"),
+        gated_attention_h.C_INT.withName("page_size"),
+        gated_attention_h.C_INT.withName("reserved")
     ).withName("ga_attention_params");
 
     /**
@@ -1228,6 +1244,358 @@ public class ga_attention_params {
      */
     public static void workspace_bytes(MemorySegment struct, long fieldValue) {
         struct.set(workspace_bytes$LAYOUT, workspace_bytes$OFFSET, fieldValue);
+    }
+
+    private static final GroupLayout query_lengths$LAYOUT = (GroupLayout)$LAYOUT.select(groupElement("query_lengths"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * ga_tensor query_lengths
+     * }
+     */
+    public static final GroupLayout query_lengths$layout() {
+        return query_lengths$LAYOUT;
+    }
+
+    private static final long query_lengths$OFFSET = $LAYOUT.byteOffset(groupElement("query_lengths"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * ga_tensor query_lengths
+     * }
+     */
+    public static final long query_lengths$offset() {
+        return query_lengths$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * ga_tensor query_lengths
+     * }
+     */
+    public static MemorySegment query_lengths(MemorySegment struct) {
+        return struct.asSlice(query_lengths$OFFSET, query_lengths$LAYOUT.byteSize());
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * ga_tensor query_lengths
+     * }
+     */
+    public static void query_lengths(MemorySegment struct, MemorySegment fieldValue) {
+        MemorySegment.copy(fieldValue, 0L, struct, query_lengths$OFFSET, query_lengths$LAYOUT.byteSize());
+    }
+
+    private static final GroupLayout key_starts$LAYOUT = (GroupLayout)$LAYOUT.select(groupElement("key_starts"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * ga_tensor key_starts
+     * }
+     */
+    public static final GroupLayout key_starts$layout() {
+        return key_starts$LAYOUT;
+    }
+
+    private static final long key_starts$OFFSET = $LAYOUT.byteOffset(groupElement("key_starts"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * ga_tensor key_starts
+     * }
+     */
+    public static final long key_starts$offset() {
+        return key_starts$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * ga_tensor key_starts
+     * }
+     */
+    public static MemorySegment key_starts(MemorySegment struct) {
+        return struct.asSlice(key_starts$OFFSET, key_starts$LAYOUT.byteSize());
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * ga_tensor key_starts
+     * }
+     */
+    public static void key_starts(MemorySegment struct, MemorySegment fieldValue) {
+        MemorySegment.copy(fieldValue, 0L, struct, key_starts$OFFSET, key_starts$LAYOUT.byteSize());
+    }
+
+    private static final GroupLayout cu_seqlens_q$LAYOUT = (GroupLayout)$LAYOUT.select(groupElement("cu_seqlens_q"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * ga_tensor cu_seqlens_q
+     * }
+     */
+    public static final GroupLayout cu_seqlens_q$layout() {
+        return cu_seqlens_q$LAYOUT;
+    }
+
+    private static final long cu_seqlens_q$OFFSET = $LAYOUT.byteOffset(groupElement("cu_seqlens_q"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * ga_tensor cu_seqlens_q
+     * }
+     */
+    public static final long cu_seqlens_q$offset() {
+        return cu_seqlens_q$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * ga_tensor cu_seqlens_q
+     * }
+     */
+    public static MemorySegment cu_seqlens_q(MemorySegment struct) {
+        return struct.asSlice(cu_seqlens_q$OFFSET, cu_seqlens_q$LAYOUT.byteSize());
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * ga_tensor cu_seqlens_q
+     * }
+     */
+    public static void cu_seqlens_q(MemorySegment struct, MemorySegment fieldValue) {
+        MemorySegment.copy(fieldValue, 0L, struct, cu_seqlens_q$OFFSET, cu_seqlens_q$LAYOUT.byteSize());
+    }
+
+    private static final GroupLayout cu_seqlens_k$LAYOUT = (GroupLayout)$LAYOUT.select(groupElement("cu_seqlens_k"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * ga_tensor cu_seqlens_k
+     * }
+     */
+    public static final GroupLayout cu_seqlens_k$layout() {
+        return cu_seqlens_k$LAYOUT;
+    }
+
+    private static final long cu_seqlens_k$OFFSET = $LAYOUT.byteOffset(groupElement("cu_seqlens_k"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * ga_tensor cu_seqlens_k
+     * }
+     */
+    public static final long cu_seqlens_k$offset() {
+        return cu_seqlens_k$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * ga_tensor cu_seqlens_k
+     * }
+     */
+    public static MemorySegment cu_seqlens_k(MemorySegment struct) {
+        return struct.asSlice(cu_seqlens_k$OFFSET, cu_seqlens_k$LAYOUT.byteSize());
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * ga_tensor cu_seqlens_k
+     * }
+     */
+    public static void cu_seqlens_k(MemorySegment struct, MemorySegment fieldValue) {
+        MemorySegment.copy(fieldValue, 0L, struct, cu_seqlens_k$OFFSET, cu_seqlens_k$LAYOUT.byteSize());
+    }
+
+    private static final GroupLayout block_table$LAYOUT = (GroupLayout)$LAYOUT.select(groupElement("block_table"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * ga_tensor block_table
+     * }
+     */
+    public static final GroupLayout block_table$layout() {
+        return block_table$LAYOUT;
+    }
+
+    private static final long block_table$OFFSET = $LAYOUT.byteOffset(groupElement("block_table"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * ga_tensor block_table
+     * }
+     */
+    public static final long block_table$offset() {
+        return block_table$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * ga_tensor block_table
+     * }
+     */
+    public static MemorySegment block_table(MemorySegment struct) {
+        return struct.asSlice(block_table$OFFSET, block_table$LAYOUT.byteSize());
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * ga_tensor block_table
+     * }
+     */
+    public static void block_table(MemorySegment struct, MemorySegment fieldValue) {
+        MemorySegment.copy(fieldValue, 0L, struct, block_table$OFFSET, block_table$LAYOUT.byteSize());
+    }
+
+    private static final OfLong pages$LAYOUT = (OfLong)$LAYOUT.select(groupElement("pages"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int64_t pages
+     * }
+     */
+    public static final OfLong pages$layout() {
+        return pages$LAYOUT;
+    }
+
+    private static final long pages$OFFSET = $LAYOUT.byteOffset(groupElement("pages"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int64_t pages
+     * }
+     */
+    public static final long pages$offset() {
+        return pages$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int64_t pages
+     * }
+     */
+    public static long pages(MemorySegment struct) {
+        return struct.get(pages$LAYOUT, pages$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int64_t pages
+     * }
+     */
+    public static void pages(MemorySegment struct, long fieldValue) {
+        struct.set(pages$LAYOUT, pages$OFFSET, fieldValue);
+    }
+
+    private static final OfInt page_size$LAYOUT = (OfInt)$LAYOUT.select(groupElement("page_size"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t page_size
+     * }
+     */
+    public static final OfInt page_size$layout() {
+        return page_size$LAYOUT;
+    }
+
+    private static final long page_size$OFFSET = $LAYOUT.byteOffset(groupElement("page_size"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t page_size
+     * }
+     */
+    public static final long page_size$offset() {
+        return page_size$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t page_size
+     * }
+     */
+    public static int page_size(MemorySegment struct) {
+        return struct.get(page_size$LAYOUT, page_size$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t page_size
+     * }
+     */
+    public static void page_size(MemorySegment struct, int fieldValue) {
+        struct.set(page_size$LAYOUT, page_size$OFFSET, fieldValue);
+    }
+
+    private static final OfInt reserved$LAYOUT = (OfInt)$LAYOUT.select(groupElement("reserved"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static final OfInt reserved$layout() {
+        return reserved$LAYOUT;
+    }
+
+    private static final long reserved$OFFSET = $LAYOUT.byteOffset(groupElement("reserved"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static final long reserved$offset() {
+        return reserved$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static int reserved(MemorySegment struct) {
+        return struct.get(reserved$LAYOUT, reserved$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static void reserved(MemorySegment struct, int fieldValue) {
+        struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
     }
 
     /**

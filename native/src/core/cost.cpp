@@ -1,0 +1,50 @@
+#include "core/cost.h"
+
+namespace ga {
+namespace {
+
+// The sum of clamp(first + i, 0, most) over 0 <= i < count.
+double clamped_sum(int64_t first, int64_t count, int64_t most) {
+  const auto clamp = [&](int64_t i) { return i < 0 ? 0 : i > count ? count : i; };
+  const int64_t rising = clamp(-first), flat = clamp(most - first);  // 0 before, then first + i, then most
+  const double n = static_cast<double>(flat - rising);
+  return n * (static_cast<double>(first + rising) + static_cast<double>(first + flat - 1)) / 2 +
+         static_cast<double>(count - flat) * static_cast<double>(most);
+}
+
+// Query-key pairs that the mask leaves, per query head.
+double visible_pairs(const Problem &p, const Sequence &of) {
+  const int64_t diagonal = of.keys - of.queries;
+  double pairs = static_cast<double>(of.queries) * static_cast<double>(of.keys);
+  if (p.window_right >= 0) pairs = clamped_sum(diagonal + p.window_right + 1, of.queries, of.keys);
+  if (p.window_left >= 0) pairs -= clamped_sum(diagonal - p.window_left, of.queries, of.keys);
+  return pairs;
+}
+
+template <class Each>
+double sum_over_sequences(const Problem &p, const Each &each) {
+  if (p.alike()) return p.batch > 0 ? static_cast<double>(p.batch) * each(sequence_of(p, 0)) : 0;
+  double sum = 0;
+  for (int64_t b = 0; b < p.batch; b++) sum += each(sequence_of(p, b));
+  return sum;
+}
+
+}  // namespace
+
+double flop(const Problem &p) {
+  return sum_over_sequences(p, [&](const Sequence &of) { return visible_pairs(p, of); }) * 2.0 *
+         (p.head_dim + p.head_dim_v) * p.heads_q;
+}
+
+double bytes_moved(const Problem &p) {
+  double per_query = static_cast<double>(p.head_dim + p.head_dim_v) * p.q.element_bytes;
+  if (p.gate.data) per_query += (p.gate.dim ? p.head_dim_v : 1) * p.gate.element_bytes;
+  if (p.lse.data) per_query += 4;
+  const double per_key = static_cast<double>(p.head_dim + p.head_dim_v) * p.k.element_bytes;
+  return sum_over_sequences(p, [&](const Sequence &of) {
+    return static_cast<double>(of.queries + of.padding) * p.heads_q * per_query +
+           static_cast<double>(of.keys) * p.heads_kv * per_key;
+  });
+}
+
+}  // namespace ga

@@ -146,6 +146,9 @@ typedef struct ga_attention_params {
   void *workspace;         /* optional, 64-byte aligned; NULL: taken from the runtime's pool */
   int64_t workspace_bytes; /* at least what ga_attention_plan_for reports */
 
+  ga_tensor
+      sink; /* [-, -, Hq, -]  optional; f32, bf16 or f16; stride 0 on head allowed: logits of a key without a value */
+
   /*
    * Sequences of different lengths; all i32 and optional. Without them every sequence has seq_q queries and seq_k keys. The
    * causal mask and windows are aligned to each sequence's own last query and last key.

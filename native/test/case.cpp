@@ -62,6 +62,10 @@ void lay_out_densely(Case &c, const Optional &optional) {
     c.norm_weight = own_block(c, c.dtype, {1, 1, c.heads_q, c.head_dim_v});
     c.norm_weight.stride[0] = c.norm_weight.stride[1] = 0;
   }
+  if (optional.sink) {
+    c.sink = own_block(c, GA_F32, {1, 1, c.heads_q, 1});
+    c.sink.stride = {0, 0, 1, 0};
+  }
   if (optional.key_lengths) c.key_lengths = own_block(c, GA_I32, {c.batch, 1, 1, 1});
   if (optional.lse) c.lse = own_block(c, GA_F32, {c.batch, c.seq_q, c.heads_q, 1});
 }
@@ -78,12 +82,13 @@ std::string describe(const Case &c) {
   if (c.gate.present()) text << (c.combination == GA_ADD ? " add " : " multiply ") << name_of_activation(c.activation);
   if ((c.flags & GA_ROUND_BEFORE_GATE) != 0) text << " rounded";
   text << " layout " << c.layout << " trend " << c.trend << '/' << c.trend_dims << " sizes " << c.query_size << ','
-       << c.value_size << ',' << c.gate_size << (c.poison ? " poison" : "") << " |";
+       << c.value_size << ',' << c.gate_size << ',' << c.sink_size << (c.poison ? " poison" : "") << " |";
   describe_view(text, "q", c.q);
   describe_view(text, "k", c.k);
   describe_view(text, "v", c.v);
   describe_view(text, "gate", c.gate);
   describe_view(text, "norm_weight", c.norm_weight);
+  describe_view(text, "sink", c.sink);
   describe_view(text, "out", c.out);
   describe_view(text, "lse", c.lse);
   if (!c.lengths.empty()) {

@@ -43,7 +43,7 @@ struct Case {
   int32_t flags = 0;
   ga_dtype dtype = GA_F32;
 
-  View q, k, v, gate, norm_weight, key_lengths, out, lse;
+  View q, k, v, gate, norm_weight, sink, key_lengths, out, lse;
   std::vector<int64_t> block_bytes;
   std::string layout = "dense";  // in words, for messages
 
@@ -51,6 +51,7 @@ struct Case {
   double query_size = 1;         // standard deviations
   double value_size = 1;
   double gate_size = 2;
+  double sink_size = 1;
   double trend = 0;        // by how much scores rise from the first key to the last
   int64_t trend_dims = 0;  // the last dims of q and k, in which the rise sits
   bool poison = false;     // keys that no row sees hold NaN and infinities
@@ -60,6 +61,7 @@ struct Case {
 struct Optional {
   bool gate = true;
   bool norm_weight = false;
+  bool sink = false;
   bool key_lengths = false;
   bool lse = true;
 };

@@ -72,6 +72,7 @@ Instance::Instance(const Case &c, Placement placement) : case_(c) {
   params.v = tensor(c.v);
   params.gate = tensor(c.gate);
   params.norm_weight = tensor(c.norm_weight);
+  params.sink = tensor(c.sink);
   params.key_lengths = tensor(c.key_lengths);
   params.out = tensor(c.out);
   params.lse = tensor(c.lse);
@@ -130,6 +131,7 @@ void Instance::fill_inputs() {
   if (!same_view(case_.v, case_.k)) fill(case_.v, case_.value_size);
   fill(case_.gate, case_.gate_size);
   fill(case_.norm_weight, 1);
+  fill(case_.sink, case_.sink_size);
   for (size_t b = 0; b < case_.lengths.size(); ++b) {
     store(GA_I32, address(case_.key_lengths, static_cast<int64_t>(b), 0, 0, 0), case_.lengths[b]);
   }

@@ -16,7 +16,7 @@ Case same_shape_call() {
   c.head_dim = 16;
   c.head_dim_v = 16;
   c.dtype = GA_BF16;
-  lay_out_densely(c, {.gate = true, .norm_weight = false, .key_lengths = true, .lse = true});
+  lay_out_densely(c, {.gate = true, .norm_weight = false, .sink = true, .key_lengths = true, .lse = true});
   c.lengths = {6, 3};
   return c;
 }
@@ -45,6 +45,7 @@ TEST(Overlap, OfOutWithAnInputIsRefused) {
   expect_overlap_refused(&Case::out, &Case::k, 6 * 2 * 16 * 2 - 1, {"out", "k"});
   expect_overlap_refused(&Case::k, &Case::out, 6 * 2 * 16 * 2 - 1, {"out", "k"});
   expect_overlap_refused(&Case::key_lengths, &Case::out, 0, {"out", "key_lengths"});
+  expect_overlap_refused(&Case::sink, &Case::out, 2, {"out", "sink"});
 }
 
 TEST(Overlap, OfLseIsRefused) {
@@ -53,6 +54,7 @@ TEST(Overlap, OfLseIsRefused) {
   expect_overlap_refused(&Case::lse, &Case::gate, 0, {"lse", "gate"});
   expect_overlap_refused(&Case::lse, &Case::out, 3, {"lse", "out"});
   expect_overlap_refused(&Case::lse, &Case::key_lengths, 0, {"lse", "key_lengths"});
+  expect_overlap_refused(&Case::lse, &Case::sink, 1, {"lse", "sink"});
 }
 
 TEST(Overlap, InPlaceNeedsTheSameView) {
@@ -73,7 +75,7 @@ TEST(Overlap, InPlaceIsAccepted) {
       Case c = same_shape_call();
       c.seq_q = c.seq_k = queries;
       c.lengths = {static_cast<int32_t>(queries), 1};
-      lay_out_densely(c, {.gate = true, .norm_weight = false, .key_lengths = true, .lse = true});
+      lay_out_densely(c, {.gate = true, .norm_weight = false, .sink = true, .key_lengths = true, .lse = true});
       c.out = c.*onto;
       EXPECT_EQ(run_and_check(runtime.handle(), c, Placement::kRedZones, nullptr), "");
     }

@@ -78,7 +78,7 @@ void random_epilogue(Case &c, Random &random) {
   c.activation = static_cast<ga_activation>(random.below(7));
   c.combination = random.chance(0.3) ? GA_ADD : GA_MULTIPLY;
   if (random.chance(0.4)) c.pre_gate = random.chance(0.6) ? GA_PRE_RMS_NORM : GA_PRE_SILU;
-  c.norm_eps = random.pick({1e-6F, 1e-5F, 1e-3F});
+  c.norm_eps = random.pick({1e-6F, 1e-5F, 1e-3F, 0.0F});
   if (random.chance(0.25)) c.flags |= GA_ROUND_BEFORE_GATE;
 }
 
@@ -230,6 +230,11 @@ class Layout {
       if (random_.chance(0.4)) c_.norm_weight.extent[2] = 1;
       if (random_.chance(0.2)) c_.norm_weight.extent[3] = 1;
       place(c_.norm_weight, true);
+    }
+    if (random_.chance(0.25)) {
+      c_.sink = shape(random_dtype(), {1, 1, random_.chance(0.3) ? 1 : c_.heads_q, 1});
+      place(c_.sink, true);
+      c_.sink_size = random_.pick({1.0, 5.0, 30.0});
     }
     if (random_.chance(0.3)) {
       c_.key_lengths = shape(GA_I32, {c_.batch, 1, 1, 1});

@@ -37,6 +37,7 @@ namespace {
 
 constexpr double kEps32 = 0x1p-23;
 constexpr double kSmallestNormal = 0x1p-126;
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // eps_t of the bound; 0 for f32.
 double storage_eps(ga_dtype dtype) {
@@ -77,23 +78,29 @@ struct Row {
   std::vector<double> value;
   std::vector<double> error;
   std::vector<double> mag;
-  double lse = -std::numeric_limits<double>::infinity();
+  double lse = -kInfinity;
   double amp = 0;
   double relative = 0;  // c
 };
 
+// sink: a score without a value, of weight 0 where it is -inf.
 Row attend(const ga_attention_params &params, const KeyRows &keys, KeyRange range, int64_t length,
-           const std::vector<double> &query) {
+           const std::vector<double> &query, double sink) {
   const auto value_dim = static_cast<size_t>(params.head_dim_v);
   Row row;
   row.value.resize(value_dim);
   row.error.resize(value_dim);
   row.mag.resize(value_dim);
   row.relative = kEps32 * 8 + 3 * storage_eps(params.q.dtype);
-  if (range.first >= range.end) return row;
+  if (range.first >= range.end) {  // exp(sink) is the whole denominator
+    const bool number = sink < kInfinity;
+    row.lse = number ? sink : std::numeric_limits<double>::quiet_NaN();
+    if (!number) std::fill(row.value.begin(), row.value.end(), row.lse);
+    return row;
+  }
   const auto scale = static_cast<double>(params.scale);
   std::vector<double> scores;
-  double highest = -std::numeric_limits<double>::infinity();
+  double highest = sink;
   for (int64_t key = range.first; key < range.end; ++key) {
     const double *k = &keys.k[static_cast<size_t>((key - keys.first) * params.head_dim)];
     double dot = 0;
@@ -106,7 +113,7 @@ Row attend(const ga_attention_params &params, const KeyRows &keys, KeyRange rang
     highest = std::max(highest, scores.back());
     row.amp = std::max(row.amp, std::fabs(scale) * size);
   }
-  double sum = 0;
+  double sum = std::exp(sink - highest);
   for (double &score : scores) {
     score = std::exp(score - highest);
     sum += score;
@@ -188,7 +195,8 @@ void one_row(const ga_attention_params &params, const KeyRows &keys, int64_t bat
   std::vector<double> q;
   for (int64_t d = 0; d < params.head_dim; ++d) q.push_back(element(params.q, batch, query, head, d));
   const int64_t length = key_length(params, batch);
-  Row row = attend(params, keys, visible_keys(params, length, query), length, q);
+  const double sink = params.sink.data != nullptr ? element(params.sink, 0, 0, head, 0) : -kInfinity;
+  Row row = attend(params, keys, visible_keys(params, length, query), length, q, sink);
   const auto at = static_cast<size_t>((batch * params.seq_q + query) * params.heads_q + head);
   result.lse[at] = row.lse;
   result.lse_bound[at] = (params.q.dtype == GA_F32 ? 1e-5 : 2e-3) + kEps32 * row.amp + 1e-5 * std::fabs(row.lse);

@@ -27,7 +27,7 @@ Case good_call() {
   c.head_dim = 16;
   c.head_dim_v = 24;
   c.pre_gate = GA_PRE_RMS_NORM;
-  lay_out_densely(c, {.gate = true, .norm_weight = true, .key_lengths = true, .lse = true});
+  lay_out_densely(c, {.gate = true, .norm_weight = true, .sink = true, .key_lengths = true, .lse = true});
   c.lengths = {5, 4};
   return c;
 }

@@ -92,6 +92,7 @@ TEST(Refusals, OfTypes) {
           {"gate of integers", [](Params &p) { p.gate.dtype = GA_I32; }, {"gate", "i32"}},
           {"gate of unknown type", [](Params &p) { p.gate.dtype = 4; }, {"gate", "4"}},
           {"norm_weight of integers", [](Params &p) { p.norm_weight.dtype = GA_I32; }, {"norm_weight", "i32"}},
+          {"sink of integers", [](Params &p) { p.sink.dtype = GA_I32; }, {"sink", "i32", "f32, bf16 or f16"}},
           {"key_lengths of f32", [](Params &p) { p.key_lengths.dtype = GA_F32; }, {"key_lengths", "f32", "i32"}},
           {"lse of bf16", [](Params &p) { p.lse.dtype = GA_BF16; }, {"lse", "bf16", "f32"}},
           {"reserved set", [](Params &p) { p.q.reserved = 1; }, {"q", "reserved", "1"}},
@@ -114,6 +115,7 @@ const Operand kOperands[] = {
     {"key_lengths", &Params::key_lengths},
     {"out", &Params::out},
     {"lse", &Params::lse},
+    {"sink", &Params::sink},
 };
 
 TEST(Refusals, OfMissingOperands) {

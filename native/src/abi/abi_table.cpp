@@ -96,6 +96,7 @@ constexpr Text make_table() {
   GA_FIELD(ga_attention_params, lse);
   GA_FIELD(ga_attention_params, workspace);
   GA_FIELD(ga_attention_params, workspace_bytes);
+  GA_FIELD(ga_attention_params, sink);
   GA_FIELD(ga_attention_params, query_lengths);
   GA_FIELD(ga_attention_params, key_starts);
   GA_FIELD(ga_attention_params, cu_seqlens_q);

@@ -63,7 +63,7 @@ bool check_strides(const Expected &e, bool empty, Refusal &no) {
                         e.shared_axes ? ", or 0 when shared" : "");
     if (stride == 0 && !e.shared_axes)
       return no.invalid("%s has stride 0 on its %s axis of extent %" PRId64
-                        "; only gate and norm_weight may be shared along an axis",
+                        "; only gate, norm_weight and sink may be shared along an axis",
                         e.name, kAxis[a], e.extent[a]);
   }
   return true;
@@ -256,6 +256,7 @@ bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &
   const Expected v = {"v", c.v, {key_entries, keys, c.heads_kv, dv}, like_q, rule, false, false, true};
   const Expected gate = {"gate", c.gate, {entries, c.seq_q, c.heads_q, dv}, kFloats, floats, true, false, false};
   const Expected weight = {"norm_weight", c.norm_weight, {1, 1, c.heads_q, dv}, kFloats, floats, true, false, false};
+  const Expected sink = {"sink", c.sink, {1, 1, c.heads_q, 1}, kFloats, floats, true, false, false};
   const Expected lengths = {"key_lengths", c.key_lengths, {c.batch, 1, 1, 1}, ints, "i32", false, false, false};
   const Expected queries = {"query_lengths", c.query_lengths, {c.batch, 1, 1, 1}, ints, "i32", false, false, false};
   const Expected starts = {"key_starts", c.key_starts, {c.batch, 1, 1, 1}, ints, "i32", false, false, false};
@@ -266,20 +267,22 @@ bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &
   const Expected lse = {"lse", c.lse, {entries, c.seq_q, c.heads_q, 1}, 1 << GA_F32, "f32", false, true, false};
   if (!check_tensor(q, purpose, p.q, no) || !check_tensor(k, purpose, p.k, no) || !check_tensor(v, purpose, p.v, no) ||
       !check_tensor(gate, purpose, p.gate, no) || !check_tensor(weight, purpose, p.norm_weight, no) ||
-      !check_tensor(lengths, purpose, p.key_lengths, no) || !check_tensor(queries, purpose, p.query_lengths, no) ||
-      !check_tensor(starts, purpose, p.key_starts, no) || !check_tensor(cu_q, purpose, p.cu_seqlens_q, no) ||
-      !check_tensor(cu_k, purpose, p.cu_seqlens_k, no) || !check_tensor(pages, purpose, p.block_table, no) ||
-      !check_tensor(out, purpose, p.out, no) || !check_tensor(lse, purpose, p.lse, no))
+      !check_tensor(sink, purpose, p.sink, no) || !check_tensor(lengths, purpose, p.key_lengths, no) ||
+      !check_tensor(queries, purpose, p.query_lengths, no) || !check_tensor(starts, purpose, p.key_starts, no) ||
+      !check_tensor(cu_q, purpose, p.cu_seqlens_q, no) || !check_tensor(cu_k, purpose, p.cu_seqlens_k, no) ||
+      !check_tensor(pages, purpose, p.block_table, no) || !check_tensor(out, purpose, p.out, no) ||
+      !check_tensor(lse, purpose, p.lse, no))
     return false;
+  p.sink.dim = 0;  // one logit per head, whatever stride was given
 
-  const Expected *const all[] = {&q,      &k,    &v,    &gate,  &weight, &lengths, &queries,
-                                 &starts, &cu_q, &cu_k, &pages, &out,    &lse};
+  const Expected *const all[] = {&q,       &k,      &v,    &gate, &weight, &sink, &lengths,
+                                 &queries, &starts, &cu_q, &cu_k, &pages,  &out,  &lse};
   for (const Expected *input : all) {
     if (input == &out) break;
     if (!check_overlap(out, *input, input == &q || input == &gate, no) || !check_overlap(lse, *input, false, no))
       return false;
   }
-  if (!check_overlap(lse, out, false, no) || !check_workspace(c, all, 13, no)) return false;
+  if (!check_overlap(lse, out, false, no) || !check_workspace(c, all, 14, no)) return false;
 
   p.batch = c.batch;
   p.seq_q = c.seq_q;

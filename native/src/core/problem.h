@@ -39,7 +39,7 @@ struct Problem {
   ga_combination combination;
   ga_pre_gate pre_gate;
   bool round_before_gate;
-  View q, k, v, gate, norm_weight, out, lse;  // data == nullptr: absent
+  View q, k, v, gate, norm_weight, sink, out, lse;  // data == nullptr: absent
   View query_lengths, key_lengths, key_starts, cu_seqlens_q, cu_seqlens_k, block_table;
   GA_ALWAYS_INLINE ga_dtype dtype() const { return q.dtype; }
   // Every sequence of the batch has the same lengths.

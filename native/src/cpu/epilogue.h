@@ -1,10 +1,10 @@
-// The end of a row: normalize, prepare, gate, round once, store. Also the row's log-sum-exp.
+// The end of a row: the sink, normalize, prepare, gate, round once, store. Also the row's log-sum-exp.
 //
 // The gate costs one read of G and a few instructions per vector here, where Y is still in f32 in the nearest cache;
 // as a pass of its own it would read and write O once more.
 #pragma once
 
-#include "cpu/math.h"
+#include "cpu/sink.h"
 
 namespace ga::GA_ISA {
 namespace {
@@ -79,7 +79,12 @@ class Epilogue {
  private:
   static constexpr Precision kPrecision = sizeof(T) == 4 ? kFine : kCoarse;
 
-  F norm_factor(const float *y, F factor) const;
+  GA_ALWAYS_INLINE float sink(int64_t h) const {
+    alignas(64) float copies[kWidth];
+    store(copies, load_row(p_.sink, p_.sink.at(0, 0, h), 0, kWidth));
+    return copies[0];
+  }
+  F norm_factor(const float *y, const Denominator &row) const;
   void finish_any(int64_t h, const float *y, F factor, const char *gate, T *out) const;
 
   const Problem &p_;
@@ -89,13 +94,9 @@ class Epilogue {
 
 template <class T>
 void Epilogue<T>::finish(int64_t b, int64_t i, int64_t h, const float *y, float sum, float maximum) const {
-  const bool empty = sum == 0;  // the row sees no key; a NaN is not 0 and goes on
-  if (p_.lse.data)
-    *reinterpret_cast<float *>(p_.lse.at(b, i, h)) = empty        ? -__builtin_inff()
-                                                     : sum != sum ? sum
-                                                                  : kLn2 * (maximum + log2_scalar(sum));
-  F factor = set(empty ? 0.0f : 1.0f / sum);
-  if (p_.pre_gate == GA_PRE_RMS_NORM) factor = norm_factor(y, factor);
+  const Denominator row = p_.sink.data ? with_sink(sink(h), sum, maximum) : without_sink(sum, maximum);
+  if (p_.lse.data) *reinterpret_cast<float *>(p_.lse.at(b, i, h)) = row.lse;
+  const F factor = p_.pre_gate == GA_PRE_RMS_NORM ? norm_factor(y, row) : set(static_cast<float>(row.keys * row.share));
   const char *gate = p_.gate.data ? p_.gate.at(b, i, h) : nullptr;
   T *out = reinterpret_cast<T *>(p_.out.at(b, i, h));
   if (!sigmoid_) return finish_any(h, y, factor, gate, out);
@@ -107,14 +108,18 @@ void Epilogue<T>::finish(int64_t b, int64_t i, int64_t h, const float *y, float 
 }
 
 template <class T>
-F Epilogue<T>::norm_factor(const float *y, F factor) const {
+F Epilogue<T>::norm_factor(const float *y, const Denominator &row) const {
+  if (row.share == 0) return zero();
+  const F factor = set(row.keys);
   F squares = zero();
   for (int64_t d = 0; d < p_.head_dim_v; d += kWidth) {
     const F x = keep_range(mul(load(y + d), factor), 0, static_cast<int>(p_.head_dim_v - d), zero());
     squares = fma(x, x, squares);
   }
-  const float mean = reduce_add(squares) / static_cast<float>(p_.head_dim_v) + p_.norm_eps;
-  return mean == 0 ? zero() : mul(factor, reciprocal_sqrt(set(mean)));  // a row of zeros stays one, whatever norm_eps
+  // The norm takes a common factor away again, but for norm_eps: so the sink's acts on that, and no small Y loses its bits.
+  const double mean = reduce_add(squares) / static_cast<float>(p_.head_dim_v) + p_.norm_eps / row.share / row.share;
+  // A row of zeros stays one, whatever norm_eps.
+  return mean == 0 ? zero() : set(static_cast<float>(row.keys / __builtin_sqrt(mean)));
 }
 
 // Every combination of options, decided per vector.

@@ -92,6 +92,21 @@ GA_INLINE F activate(ga_activation activation, F g) {
   }
 }
 
+// 2^x to about 1e-11, once per row: 0 below -1000, NaN in, NaN out; x is at most 1000.
+GA_INLINE double exp2_scalar(double x) {
+  if (x != x) return x;
+  if (x < -1000) return 0;
+  const int64_t n = static_cast<int64_t>(x + 1024.5) - 1024;  // the nearest integer
+  const double f = (x - static_cast<double>(n)) * 0.69314718055994531;
+  double p = 1;
+  for (int i = 9; i > 0; i--) p = 1 + p * f / i;  // the series of e^f, |f| <= 0.35
+  union {
+    uint64_t u;
+    double d;
+  } power = {static_cast<uint64_t>(n + 1023) << 52};
+  return p * power.d;
+}
+
 // log2 of a positive normal number, to about 1e-7 absolute: once per row, for the LSE.
 GA_INLINE float log2_scalar(float x) {
   union {

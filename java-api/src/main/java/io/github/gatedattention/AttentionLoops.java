@@ -9,8 +9,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Keys come in blocks. Per block and row: scores {@code s_j = scale * q . k_j} of the keys that the row sees, their
  * maximum so far {@code m}, then {@code sum += exp(s_j - m)} and {@code y += exp(s_j - m) v_j}. When {@code m} grows,
- * the earlier sum and y are scaled down to it. At the end {@code Y = y / sum} and the log-sum-exp is {@code m +
- * log(sum)}; then come the step on Y, the gate, and the one rounding to the output's type.
+ * the earlier sum and y are scaled down to it. At the end the {@link Sink} joins the sum, {@code Y = y / sum} and the
+ * log-sum-exp is {@code m + log(sum)}; then come the step on Y, the gate, and the one rounding to the output's type.
  *
  * <p>Both products are sums of weighted rows, {@code scores += q_d * (column d of K)} and {@code y += p_j * (row j of
  * V)}, which the JIT compiler turns into vector code. They are summed in double: in float, the rounding errors of a long
@@ -31,6 +31,7 @@ final class AttentionLoops {
     private final @Nullable Tensor normWeight;
     private final Tensor out;
     private final @Nullable Tensor lse;
+    private final @Nullable Tensor sink;
     private final long[] keyLengths;
     private final long seqQ;
 
@@ -54,6 +55,7 @@ final class AttentionLoops {
         this.normWeight = operands.normWeight();
         this.out = operands.out();
         this.lse = operands.lse();
+        this.sink = operands.sink();
         this.keyLengths = keyLengths;
         this.seqQ = q.dim(1);
         int dim = settings.headDim();
@@ -156,18 +158,20 @@ final class AttentionLoops {
 
     /** Normalizes, steps, gates, rounds and writes row r, which is query i. */
     private void finish(int r, long b, long i, int h) {
-        boolean seesNothing = sum[r] == 0;
+        double logit = Sink.of(sink, h);
         if (lse != null) {
-            double logSumExp = seesNothing ? Double.NEGATIVE_INFINITY : maximum[r] + Math.log(sum[r]);
-            Elements.set(DataType.F32, lse.segment(), offset(lse, b, h, i), (float) logSumExp);
-        }
-        for (int d = 0; d < result.length; d++) {
-            result[d] = seesNothing ? 0 : (float) (y[r][d] / sum[r]);
+            float logSumExp = (float) Sink.logSumExp(logit, sum[r], maximum[r]);
+            Elements.set(DataType.F32, lse.segment(), offset(lse, b, h, i), logSumExp);
         }
         Gate setting = settings.gate();
+        double share = Sink.share(logit, sum[r], maximum[r]);
+        double factor = Sink.factor(setting, share, sum[r]);
+        for (int d = 0; d < result.length; d++) {
+            result[d] = (float) (y[r][d] * factor);
+        }
         switch (setting.step()) {
             case NONE -> {}
-            case RMS_NORM -> normalize(h);
+            case RMS_NORM -> normalize(h, share);
             case SILU -> {
                 for (int d = 0; d < result.length; d++) {
                     result[d] = (float) Activation.silu(result[d]);
@@ -185,14 +189,17 @@ final class AttentionLoops {
         Elements.store(out.dataType(), result, 0, out.segment(), offset(out, b, i, h), result.length);
     }
 
-    /** {@code y / sqrt(mean(y^2) + eps) * weight}; a row of zeros stays one, even with an eps of 0. */
-    private void normalize(int h) {
+    /**
+     * {@code y / sqrt(mean(y^2) + eps) * weight} of y = share * result, whose common factor is divided away again but for eps;
+     * a row of zeros stays one, even with an eps of 0.
+     */
+    private void normalize(int h, double share) {
         double squares = 0;
         for (float value : result) {
             squares += (double) value * value;
         }
-        double root = Math.sqrt(squares / result.length + settings.gate().normEps());
-        double factor = root == 0 ? 0 : 1 / root;
+        double root = Math.sqrt(squares / result.length + settings.gate().normEps() / share / share);
+        double factor = root == 0 || share == 0 ? 0 : 1 / root;
         if (normWeight != null) {
             loadShared(normWeight, shared(normWeight, 0, h), row, result.length);
         }

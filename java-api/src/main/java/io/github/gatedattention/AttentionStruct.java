@@ -24,6 +24,7 @@ final class AttentionStruct {
     private static final long KEY_LENGTHS = ga_attention_params.key_lengths$offset();
     private static final long OUT = ga_attention_params.out$offset();
     private static final long LSE = ga_attention_params.lse$offset();
+    private static final long SINK = ga_attention_params.sink$offset();
 
     private static final long DATA = ga_tensor.data$offset();
     private static final long BYTES = ga_tensor.bytes$offset();
@@ -67,7 +68,8 @@ final class AttentionStruct {
             Tensor out,
             @Nullable Tensor normWeight,
             @Nullable Tensor keyLengths,
-            @Nullable Tensor lse) {
+            @Nullable Tensor lse,
+            @Nullable Tensor sink) {
         params.set(JAVA_LONG, BATCH, q.dim(0));
         params.set(JAVA_LONG, SEQ_Q, q.dim(1));
         params.set(JAVA_LONG, SEQ_K, k.dim(1));
@@ -95,6 +97,11 @@ final class AttentionStruct {
             put(params, LSE, lse, lse.stride(0), lse.stride(2), lse.stride(1), 1);
         } else {
             clear(params, LSE);
+        }
+        if (sink != null) {
+            put(params, SINK, sink, 0, 0, shared(sink, 0), 0);
+        } else {
+            clear(params, SINK);
         }
     }
 

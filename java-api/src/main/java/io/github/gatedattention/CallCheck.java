@@ -17,7 +17,8 @@ final class CallCheck {
             Tensor out,
             @Nullable Tensor normWeight,
             @Nullable Tensor keyLengths,
-            @Nullable Tensor lse) {
+            @Nullable Tensor lse,
+            @Nullable Tensor sink) {
         DataType type = settings.dataType();
         int heads = settings.queryHeads();
         int valueDim = settings.valueHeadDim();
@@ -63,6 +64,11 @@ final class CallCheck {
 
         checkGate(settings.gate(), gate, batch, queries, heads, valueDim);
         checkNormWeight(settings.gate(), normWeight, heads, valueDim);
+        if (sink != null) {
+            rank("sink", sink, 1);
+            floating("sink", sink);
+            extentOrOne("sink", sink, 0, "heads", heads, "queryHeads");
+        }
         if (keyLengths != null) {
             rank("keyLengths", keyLengths, 1);
             type("keyLengths", keyLengths, DataType.I32);
@@ -77,7 +83,7 @@ final class CallCheck {
             extent("lse", lse, 2, "queries", queries, "the number of queries of q");
             output("lse", lse);
         }
-        checkOverlaps(q, k, v, gate, out, normWeight, keyLengths, lse);
+        checkOverlaps(q, k, v, gate, out, normWeight, keyLengths, lse, sink);
     }
 
     private static void checkGate(
@@ -132,7 +138,8 @@ final class CallCheck {
             Tensor out,
             @Nullable Tensor normWeight,
             @Nullable Tensor keyLengths,
-            @Nullable Tensor lse) {
+            @Nullable Tensor lse,
+            @Nullable Tensor sink) {
         if (!out.isSameView(q)) {
             disjoint("out", out, "q", q);
         }
@@ -143,6 +150,7 @@ final class CallCheck {
         disjoint("out", out, "v", v);
         disjoint("out", out, "normWeight", normWeight);
         disjoint("out", out, "keyLengths", keyLengths);
+        disjoint("out", out, "sink", sink);
         if (lse != null) {
             disjoint("lse", lse, "out", out);
             disjoint("lse", lse, "q", q);
@@ -151,6 +159,7 @@ final class CallCheck {
             disjoint("lse", lse, "gate", gate);
             disjoint("lse", lse, "normWeight", normWeight);
             disjoint("lse", lse, "keyLengths", keyLengths);
+            disjoint("lse", lse, "sink", sink);
         }
     }
 
@@ -222,8 +231,9 @@ final class CallCheck {
     private static void unshared(String name, Tensor tensor) {
         for (int axis = 0; axis < tensor.rank(); axis++) {
             if (tensor.stride(axis) == 0 && tensor.dim(axis) > 1) {
-                throw new IllegalArgumentException(name + " has stride 0 on axis " + axis + " of " + tensor.dim(axis)
-                        + " elements, but only gate and normWeight may be shared along an axis; use Tensor.copyFrom");
+                throw new IllegalArgumentException(
+                        name + " has stride 0 on axis " + axis + " of " + tensor.dim(axis)
+                                + " elements, but only gate, normWeight and sink may be shared along an axis; use Tensor.copyFrom");
             }
         }
     }

@@ -24,10 +24,11 @@ final class CallSlot {
     private long normWeight;
     private long keyLengths;
     private long lse;
+    private long sink;
     /** The tensors whose arena no earlier tensor has, a bit each in the order of {@link #load}'s parameters. */
     private int holds;
 
-    private final MemorySegment.@Nullable Scope[] arenas = new MemorySegment.@Nullable Scope[8];
+    private final MemorySegment.@Nullable Scope[] arenas = new MemorySegment.@Nullable Scope[9];
 
     CallSlot(Settings settings) {
         // Automatic: freed with the slot, and kept during a call at no cost.
@@ -46,7 +47,8 @@ final class CallSlot {
             Tensor out,
             @Nullable Tensor normWeight,
             @Nullable Tensor keyLengths,
-            @Nullable Tensor lse) {
+            @Nullable Tensor lse,
+            @Nullable Tensor sink) {
         boolean same = q.id() == this.q
                 && k.id() == this.k
                 && v.id() == this.v
@@ -54,14 +56,15 @@ final class CallSlot {
                 && out.id() == this.out
                 && id(normWeight) == this.normWeight
                 && id(keyLengths) == this.keyLengths
-                && id(lse) == this.lse;
+                && id(lse) == this.lse
+                && id(sink) == this.sink;
         if (same) {
             return;
         }
-        CallCheck.check(settings, q, k, v, gate, out, normWeight, keyLengths, lse);
+        CallCheck.check(settings, q, k, v, gate, out, normWeight, keyLengths, lse, sink);
         // Until all is written the slot matches no call, so that not even a stack overflow leaves half of another one.
         this.q = ABSENT;
-        AttentionStruct.put(params, q, k, v, gate, out, normWeight, keyLengths, lse);
+        AttentionStruct.put(params, q, k, v, gate, out, normWeight, keyLengths, lse, sink);
         holds = 0;
         add(0, q);
         add(1, k);
@@ -71,6 +74,7 @@ final class CallSlot {
         add(5, normWeight);
         add(6, keyLengths);
         add(7, lse);
+        add(8, sink);
         Arrays.fill(arenas, null); // a slot keeps nobody's memory alive
         this.k = k.id();
         this.v = v.id();
@@ -79,6 +83,7 @@ final class CallSlot {
         this.normWeight = id(normWeight);
         this.keyLengths = id(keyLengths);
         this.lse = id(lse);
+        this.sink = id(sink);
         this.q = q.id();
     }
 

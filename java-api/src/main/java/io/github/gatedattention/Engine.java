@@ -14,7 +14,8 @@ sealed interface Engine extends AutoCloseable permits JavaEngine, NativeEngine {
             Tensor out,
             @Nullable Tensor normWeight,
             @Nullable Tensor keyLengths,
-            @Nullable Tensor lse);
+            @Nullable Tensor lse,
+            @Nullable Tensor sink);
 
     PreparedForward prepare(Operands operands);
 

@@ -58,7 +58,7 @@ public final class GatedAttention implements AutoCloseable {
         Objects.requireNonNull(k, "k is null");
         Objects.requireNonNull(v, "v is null");
         Objects.requireNonNull(out, "out is null");
-        engine.forward(q, k, v, gate, out, null, null, null);
+        engine.forward(q, k, v, gate, out, null, null, null, null);
     }
 
     /**
@@ -81,7 +81,8 @@ public final class GatedAttention implements AutoCloseable {
                 operands.out(),
                 operands.normWeight(),
                 operands.keyLengths(),
-                operands.lse());
+                operands.lse(),
+                operands.sink());
     }
 
     /**

@@ -26,7 +26,7 @@ final class JavaEngine implements Engine {
         @Override
         public void run() {
             Operands o = operands;
-            engine.run(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse());
+            engine.run(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse(), o.sink());
         }
     }
 
@@ -39,10 +39,11 @@ final class JavaEngine implements Engine {
             Tensor out,
             @Nullable Tensor normWeight,
             @Nullable Tensor keyLengths,
-            @Nullable Tensor lse) {
+            @Nullable Tensor lse,
+            @Nullable Tensor sink) {
         checkOpen();
-        CallCheck.check(settings, q, k, v, gate, out, normWeight, keyLengths, lse);
-        run(q, k, v, gate, out, normWeight, keyLengths, lse);
+        CallCheck.check(settings, q, k, v, gate, out, normWeight, keyLengths, lse, sink);
+        run(q, k, v, gate, out, normWeight, keyLengths, lse, sink);
     }
 
     @Override
@@ -53,7 +54,8 @@ final class JavaEngine implements Engine {
     }
 
     private void check(Operands o) {
-        CallCheck.check(settings, o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse());
+        CallCheck.check(
+                settings, o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse(), o.sink());
     }
 
     @SuppressWarnings("ShortCircuitBoolean") // every tensor is to be checked
@@ -65,7 +67,8 @@ final class JavaEngine implements Engine {
             Tensor out,
             @Nullable Tensor normWeight,
             @Nullable Tensor keyLengths,
-            @Nullable Tensor lse) {
+            @Nullable Tensor lse,
+            @Nullable Tensor sink) {
         checkOpen();
         boolean shared = checkAccess("q", q)
                 & checkAccess("k", k)
@@ -74,8 +77,9 @@ final class JavaEngine implements Engine {
                 & checkAccess("out", out)
                 & checkAccess("normWeight", normWeight)
                 & checkAccess("keyLengths", keyLengths)
-                & checkAccess("lse", lse);
-        path.run(q, k, v, gate, out, normWeight, keyLengths, lse, shared);
+                & checkAccess("lse", lse)
+                & checkAccess("sink", sink);
+        path.run(q, k, v, gate, out, normWeight, keyLengths, lse, sink, shared);
         // An input whose arena closed after its last use would go unnoticed, and only sometimes.
         checkStillOpen("q", q);
         checkStillOpen("k", k);
@@ -85,6 +89,7 @@ final class JavaEngine implements Engine {
         checkStillOpen("normWeight", normWeight);
         checkStillOpen("keyLengths", keyLengths);
         checkStillOpen("lse", lse);
+        checkStillOpen("sink", sink);
     }
 
     /**

@@ -18,6 +18,7 @@ interface JavaPath extends AutoCloseable {
             @Nullable Tensor normWeight,
             @Nullable Tensor keyLengths,
             @Nullable Tensor lse,
+            @Nullable Tensor sink,
             boolean help);
 
     /** What {@link #run} would do, which is so much work. */

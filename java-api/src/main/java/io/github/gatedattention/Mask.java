@@ -13,7 +13,7 @@ package io.github.gatedattention;
  * </ul>
  *
  * <p>What a query does not see never affects it, even when it is NaN. A query that sees no key has {@code Y = 0} and a
- * log-sum-exp of negative infinity.
+ * log-sum-exp of negative infinity, or of its head's sink where there is one.
  */
 public final class Mask {
     /** A side of the window that has no limit. */

@@ -33,7 +33,8 @@ final class NativeEngine implements Engine {
         public void run() {
             Operands o = operands;
             engine.checkOpen();
-            engine.call(slot, o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse());
+            engine.call(
+                    slot, o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse(), o.sink());
         }
     }
 
@@ -46,12 +47,13 @@ final class NativeEngine implements Engine {
             Tensor out,
             @Nullable Tensor normWeight,
             @Nullable Tensor keyLengths,
-            @Nullable Tensor lse) {
+            @Nullable Tensor lse,
+            @Nullable Tensor sink) {
         checkOpen();
         CallSlot slot = slots.take();
         try {
-            slot.load(q, k, v, gate, out, normWeight, keyLengths, lse);
-            call(slot, q, k, v, gate, out, normWeight, keyLengths, lse);
+            slot.load(q, k, v, gate, out, normWeight, keyLengths, lse, sink);
+            call(slot, q, k, v, gate, out, normWeight, keyLengths, lse, sink);
         } finally {
             slots.giveBack(slot);
         }
@@ -66,7 +68,8 @@ final class NativeEngine implements Engine {
             Tensor out,
             @Nullable Tensor normWeight,
             @Nullable Tensor keyLengths,
-            @Nullable Tensor lse) {
+            @Nullable Tensor lse,
+            @Nullable Tensor sink) {
         int status = gated_attention_h.ga_attention_forward_holding(
                 runtimeHandle,
                 slot.params,
@@ -79,7 +82,7 @@ final class NativeEngine implements Engine {
                 slot.hold(5, normWeight),
                 slot.hold(6, keyLengths),
                 slot.hold(7, lse),
-                MemorySegment.NULL);
+                slot.hold(8, sink));
         if (status != gated_attention_h.GA_OK()) {
             throw failure(status, slot.error, keyLengths, q.dim(0), k.dim(1));
         }
@@ -102,7 +105,7 @@ final class NativeEngine implements Engine {
     public PreparedForward prepare(Operands o) {
         checkOpen();
         CallSlot slot = new CallSlot(settings);
-        slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse());
+        slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse(), o.sink());
         return new Prepared(this, slot, o);
     }
 
@@ -112,7 +115,7 @@ final class NativeEngine implements Engine {
         try (Arena arena = Arena.ofConfined()) {
             Operands o = operands.withKeyLengths(copyOf(operands.keyLengths(), arena));
             CallSlot slot = new CallSlot(settings);
-            slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse());
+            slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse(), o.sink());
             MemorySegment plan = ga_attention_plan.allocate(arena);
             ga_attention_plan.struct_size(plan, ga_attention_plan.sizeof());
             int status = gated_attention_h.ga_attention_plan_for(runtimeHandle, slot.params, plan, slot.error);

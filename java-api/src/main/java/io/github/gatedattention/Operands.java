@@ -19,6 +19,8 @@ import org.jspecify.annotations.Nullable;
  * @param normWeight weights {@code [Hq, Dv]} of the RMSNorm, F32, BF16 or F16; an axis of 1 is shared along; null: none
  * @param keyLengths how many keys of each sequence are in use, I32 {@code [B]}, each 0 to Sk; null: Sk
  * @param lse receives the natural logarithm of each softmax denominator, F32 {@code [B, Hq, Sq]}; null: not wanted
+ * @param sink logits {@code [Hq]}, F32, BF16 or F16, one more term {@code exp(sink)} of each softmax denominator, as of a
+ *     key without a value; an axis of 1 is shared along; null: none
  */
 public record Operands(
         Tensor q,
@@ -28,7 +30,8 @@ public record Operands(
         Tensor out,
         @Nullable Tensor normWeight,
         @Nullable Tensor keyLengths,
-        @Nullable Tensor lse) {
+        @Nullable Tensor lse,
+        @Nullable Tensor sink) {
 
     /**
      * Checks that the tensors every call needs are there.
@@ -53,7 +56,7 @@ public record Operands(
      * @return operands without the optional ones
      */
     public static Operands of(Tensor q, Tensor k, Tensor v, @Nullable Tensor gate, Tensor out) {
-        return new Operands(q, k, v, gate, out, null, null, null);
+        return new Operands(q, k, v, gate, out, null, null, null, null);
     }
 
     /**
@@ -63,7 +66,7 @@ public record Operands(
      * @return the changed operands
      */
     public Operands withNormWeight(@Nullable Tensor weight) {
-        return new Operands(q, k, v, gate, out, weight, keyLengths, lse);
+        return new Operands(q, k, v, gate, out, weight, keyLengths, lse, sink);
     }
 
     /**
@@ -73,7 +76,7 @@ public record Operands(
      * @return the changed operands
      */
     public Operands withKeyLengths(@Nullable Tensor lengths) {
-        return new Operands(q, k, v, gate, out, normWeight, lengths, lse);
+        return new Operands(q, k, v, gate, out, normWeight, lengths, lse, sink);
     }
 
     /**
@@ -83,6 +86,16 @@ public record Operands(
      * @return the changed operands
      */
     public Operands withLse(@Nullable Tensor logSumExp) {
-        return new Operands(q, k, v, gate, out, normWeight, keyLengths, logSumExp);
+        return new Operands(q, k, v, gate, out, normWeight, keyLengths, logSumExp, sink);
+    }
+
+    /**
+     * These operands with an attention sink.
+     *
+     * @param logits {@code [Hq]}, or null for none
+     * @return the changed operands
+     */
+    public Operands withSink(@Nullable Tensor logits) {
+        return new Operands(q, k, v, gate, out, normWeight, keyLengths, lse, logits);
     }
 }

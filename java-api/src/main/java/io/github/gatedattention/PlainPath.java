@@ -23,8 +23,9 @@ final class PlainPath implements JavaPath {
             @Nullable Tensor normWeight,
             @Nullable Tensor keyLengths,
             @Nullable Tensor lse,
+            @Nullable Tensor sink,
             boolean help) {
-        Operands operands = new Operands(q, k, v, gate, out, normWeight, keyLengths, lse);
+        Operands operands = new Operands(q, k, v, gate, out, normWeight, keyLengths, lse, sink);
         long batch = q.dim(0);
         long[] lengths = KeyLengths.read(keyLengths, batch, k.dim(1));
         long blocks = queryBlocks(q);

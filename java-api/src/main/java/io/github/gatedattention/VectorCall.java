@@ -42,6 +42,7 @@ final class VectorCall implements HelperThreads.Job {
     private @Nullable Tensor out;
     private @Nullable Tensor normWeight;
     private @Nullable Tensor lse;
+    private @Nullable Tensor sink;
 
     // The cut.
     private Phase phase = Phase.PACK;
@@ -87,6 +88,7 @@ final class VectorCall implements HelperThreads.Job {
             @Nullable Tensor newNormWeight,
             @Nullable Tensor keyLengths,
             @Nullable Tensor newLse,
+            @Nullable Tensor newSink,
             HelperThreads helpers,
             boolean help) {
         settings = newSettings;
@@ -97,6 +99,7 @@ final class VectorCall implements HelperThreads.Job {
         out = newOut;
         normWeight = newNormWeight;
         lse = newLse;
+        sink = newSink;
         try {
             int batch = Math.toIntExact(newQ.dim(0));
             queries = newQ.dim(1);
@@ -121,6 +124,7 @@ final class VectorCall implements HelperThreads.Job {
             out = null;
             normWeight = null;
             lse = null;
+            sink = null;
         }
     }
 
@@ -296,6 +300,11 @@ final class VectorCall implements HelperThreads.Job {
     @Nullable
     Tensor lse() {
         return lse;
+    }
+
+    @Nullable
+    Tensor sink() {
+        return sink;
     }
 
     /** Rows of a part: the queries of a sequence times the query heads of a group. */

@@ -5,7 +5,7 @@ import static io.github.gatedattention.VectorMath.LANES;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
-/** The end of a row: log-sum-exp, normalization, the step on Y, the gate, and the one rounding to the output's type. */
+/** The end of a row: the sink, log-sum-exp, normalization, the step on Y, the gate, and the one rounding to the output's type. */
 final class VectorEpilogue {
     private static final double LN_2 = Math.log(2);
 
@@ -22,21 +22,19 @@ final class VectorEpilogue {
         float[] result = rows.result;
 
         double sum = VectorMath.sumOfLanes(rows.sums, r * LANES);
-        boolean seesNothing = sum == 0;
+        double maximum = rows.maximum[r] * LN_2;
+        double sink = Sink.of(call.sink(), h);
         Tensor lse = call.lse();
         if (lse != null) {
-            double logSumExp = seesNothing ? Double.NEGATIVE_INFINITY : rows.maximum[r] * LN_2 + Math.log(sum);
             long at = b * lse.stride(0) + h * lse.stride(1) + i * lse.stride(2);
-            Elements.set(DataType.F32, lse.segment(), at, (float) logSumExp);
+            Elements.set(DataType.F32, lse.segment(), at, (float) Sink.logSumExp(sink, sum, maximum));
         }
-        if (seesNothing) {
-            Arrays.fill(result, 0, padded, 0);
-        } else {
-            VectorMath.scale(rows.y, r * padded, padded, (float) (1 / sum), result, 0);
-        }
+        double share = Sink.share(sink, sum, maximum);
+        double factor = Sink.factor(setting, share, sum);
+        VectorMath.scale(rows.y, r * padded, padded, (float) factor, result, 0);
         switch (setting.step()) {
             case NONE -> {}
-            case RMS_NORM -> normalize(setting, call.normWeight(), h, result, rows.gate, n);
+            case RMS_NORM -> normalize(setting, share, call.normWeight(), h, result, rows.gate, n);
             case SILU -> silu(result, padded, rows.sigmoids);
         }
         if (setting.roundBeforeGate()) {
@@ -52,15 +50,18 @@ final class VectorEpilogue {
         Elements.store(out.dataType(), result, 0, out.segment(), at, n);
     }
 
-    /** {@code y / sqrt(mean(y^2) + eps) * weight}; a row of zeros stays one, even with an eps of 0. */
+    /**
+     * {@code y / sqrt(mean(y^2) + eps) * weight} of y = share * result, whose common factor is divided away again but for eps;
+     * a row of zeros stays one, even with an eps of 0.
+     */
     private static void normalize(
-            Gate setting, @Nullable Tensor weight, int h, float[] result, float[] scratch, int n) {
+            Gate setting, double share, @Nullable Tensor weight, int h, float[] result, float[] scratch, int n) {
         double squares = 0;
         for (int d = 0; d < n; d++) {
             squares += (double) result[d] * result[d];
         }
-        double root = Math.sqrt(squares / n + setting.normEps());
-        double factor = root == 0 ? 0 : 1 / root;
+        double root = Math.sqrt(squares / n + setting.normEps() / share / share);
+        double factor = root == 0 || share == 0 ? 0 : 1 / root;
         if (weight == null) {
             Arrays.fill(scratch, 0, n, 1);
         } else if (isShared(weight)) {

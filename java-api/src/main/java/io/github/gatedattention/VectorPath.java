@@ -26,14 +26,15 @@ final class VectorPath implements JavaPath {
             @Nullable Tensor normWeight,
             @Nullable Tensor keyLengths,
             @Nullable Tensor lse,
+            @Nullable Tensor sink,
             boolean help) {
         if (!VectorCall.fits(settings, k.dim(1))) {
-            plain.run(q, k, v, gate, out, normWeight, keyLengths, lse, help);
+            plain.run(q, k, v, gate, out, normWeight, keyLengths, lse, sink, help);
             return;
         }
         VectorCall call = runtime.calls().take();
         try {
-            call.run(settings, q, k, v, gate, out, normWeight, keyLengths, lse, runtime.helpers(), help);
+            call.run(settings, q, k, v, gate, out, normWeight, keyLengths, lse, sink, runtime.helpers(), help);
         } finally {
             runtime.calls().giveBack(call);
         }

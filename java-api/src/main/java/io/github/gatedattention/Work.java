@@ -25,7 +25,12 @@ record Work(long flop, long bytes) {
         long dims = (long) settings.headDim() + settings.valueHeadDim();
         long keyBytes =
                 keys * settings.keyValueHeads() * dims * settings.dataType().byteSize();
-        long bytes = keyBytes + bytes(o.q()) + bytes(o.gate()) + bytes(o.normWeight()) + bytes(o.keyLengths());
+        long bytes = keyBytes
+                + bytes(o.q())
+                + bytes(o.gate())
+                + bytes(o.normWeight())
+                + bytes(o.keyLengths())
+                + bytes(o.sink());
         return new Work(2 * dims * settings.queryHeads() * pairs, bytes + bytes(o.out()) + bytes(o.lse()));
     }
 

@@ -147,6 +147,40 @@ class AbiDoorTest {
     }
 
     @Test
+    void no84To89Sinks() {
+        refused(INVALID_ARGUMENT, p -> sink(p, 4), "sink", "f32, bf16 or f16");
+        refused(INVALID_ARGUMENT, p -> sink(p, gated_attention_h.GA_I32()), "sink", "i32", "f32, bf16 or f16");
+        refused(
+                INVALID_ARGUMENT,
+                p -> ga_tensor.bytes(sink(p, gated_attention_h.GA_F32()), 15),
+                "sink",
+                "15 bytes",
+                "16");
+        refused(
+                INVALID_ARGUMENT,
+                p -> ga_tensor.stride(sink(p, gated_attention_h.GA_F32()), 2, -1),
+                "sink",
+                "-1",
+                "head");
+        refused(
+                INVALID_ARGUMENT,
+                p -> ga_tensor.data(
+                        sink(p, gated_attention_h.GA_F32()), sample.out().segment()),
+                "out",
+                "overlaps sink");
+    }
+
+    /** Gives the parameters a good sink of four logits but for its type. */
+    private MemorySegment sink(MemorySegment params, int type) {
+        MemorySegment sink = ga_attention_params.sink(params);
+        ga_tensor.data(sink, arena.allocate(16, 16));
+        ga_tensor.bytes(sink, 16);
+        ga_tensor.stride(sink, 2, 1);
+        ga_tensor.dtype(sink, type);
+        return sink;
+    }
+
+    @Test
     void no89And90OverlapsAndHeads() {
         refused(
                 INVALID_ARGUMENT,

@@ -43,7 +43,8 @@ class BadInputsTest {
         try (GatedAttention attention = sample.builder(target).build()) {
             refused(() -> attention.forward(operands), type, parts);
             refused(() -> attention.prepare(operands).run(), type, parts);
-            if (operands.normWeight() == null && operands.keyLengths() == null && operands.lse() == null) {
+            if (operands.equals(
+                    Operands.of(operands.q(), operands.k(), operands.v(), operands.gate(), operands.out()))) {
                 refused(
                         () -> attention.forward(
                                 operands.q(), operands.k(), operands.v(), operands.gate(), operands.out()),
@@ -263,6 +264,21 @@ class BadInputsTest {
                 "out",
                 "overlaps keyLengths");
         assertThat(buffer.toFloatArray()).containsOnly(0);
+    }
+
+    @ParameterizedTest
+    @MethodSource("backends")
+    void no83To89Sinks(Target target) {
+        refused(target, good.withSink(f32(4, 1)), "sink has 2 axes", "1");
+        refused(target, good.withSink(f32(3)), "sink has 3 heads on axis 0", "queryHeads", "4");
+        refused(target, good.withSink(f32(0)), "sink has 0 heads on axis 0", "4");
+        refused(target, good.withSink(Tensor.allocate(arena, DataType.I32, 4)), "sink is I32", "F32, BF16 or F16");
+        refused(target, good.withSink(Tensor.of(good.out().segment(), DataType.F32, 4)), "out", "overlaps sink");
+        refused(target, good.withSink(Tensor.of(good.lse().segment(), DataType.F32, 4)), "lse", "overlaps sink");
+        Arena shortLived = Arena.ofShared();
+        Operands closed = good.withSink(Tensor.allocate(shortLived, DataType.F32, 4));
+        shortLived.close();
+        refused(target, closed, IllegalStateException.class, "losed");
     }
 
     /** Interleaved views share a span but no element, and are welcome. */

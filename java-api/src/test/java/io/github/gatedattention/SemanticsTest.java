@@ -64,6 +64,50 @@ class SemanticsTest {
         }
     }
 
+    /** A row that sees no key keeps the sink as its whole denominator; a sink that is no number makes its head NaN. */
+    @ParameterizedTest
+    @MethodSource("targetsAndTypes")
+    void sinksOfRowsWithAndWithoutKeys(Target target, DataType type) {
+        float[] logits = {100, -100, Float.NEGATIVE_INFINITY, Float.NaN};
+        for (int queries : new int[] {3, 70}) {
+            try (Arena arena = Arena.ofConfined()) {
+                Sample plain = Sample.of(arena, GATED, type, new Sample.Shape(1, queries, 2, 4, 2, 64, 64));
+                Sample sample = plain.with(
+                        plain.operands().withSink(Tensor.copyOf(arena, DataType.F32, logits, logits.length)));
+                run(sample, target);
+                assertThat(sample.compare(sample.expected())).isNull();
+                for (int h = 0; h < logits.length; h++) {
+                    assertThat(sample.operands().lse().getFloat(0, h, 0)).isEqualTo((Float) logits[h]);
+                    assertThat(sample.out().getFloat(0, 0, h, 5)).isEqualTo((Float) (h == 3 ? Float.NaN : 0));
+                }
+                assertThat(sample.operands().lse().getFloat(0, 0, queries - 1)).isEqualTo(100);
+                assertThat(sample.out().getFloat(0, queries - 1, 3, 0)).isNaN();
+            }
+        }
+    }
+
+    /** A sink that takes none, some or all of the weight, for each head its own. */
+    @ParameterizedTest
+    @MethodSource("targetsAndTypes")
+    void sinksFarFromTheScores(Target target, DataType type) {
+        for (Sample.Shape shape : new Sample.Shape[] {
+            SQUARE, new Sample.Shape(2, 1, 1500, 4, 2, 64, 64), new Sample.Shape(1, 5, 90, 4, 1, 64, 64)
+        }) {
+            for (float far : new float[] {100, 20, 1}) {
+                try (Arena arena = Arena.ofConfined()) {
+                    Sample plain = Sample.of(arena, GATED, type, shape);
+                    float[] logits = {far, -far, 0, far / 2};
+                    Sample sample =
+                            plain.with(plain.operands().withSink(Tensor.copyOf(arena, DataType.F32, logits, 4)));
+                    run(sample, target);
+                    assertThat(sample.compare(sample.expected()))
+                            .as("%s sink %s", shape, far)
+                            .isNull();
+                }
+            }
+        }
+    }
+
     /** An empty cache, no keys at all, no queries, no sequences. */
     @ParameterizedTest
     @MethodSource("targetsAndTypes")

@@ -44,6 +44,7 @@ final class CaseRunner {
             Region lse = random.nextBoolean() ? null : emptyLse(arena, expected.lse());
             Operands operands = Operands.of(q.view(), k.view(), v.view(), gateView, out.view())
                     .withNormWeight(drawn.normWeight == null ? null : normWeight(arena))
+                    .withSink(drawn.sink == null ? null : sink(arena))
                     .withKeyLengths(drawn.keyLengths == null ? null : keyLengths(arena))
                     .withLse(lse == null ? null : lse.view());
             inputs.forEach(Region::remember);
@@ -58,7 +59,10 @@ final class CaseRunner {
     }
 
     private void call(GatedAttention attention, Operands operands) {
-        boolean plain = operands.normWeight() == null && operands.keyLengths() == null && operands.lse() == null;
+        boolean plain = operands.normWeight() == null
+                && operands.keyLengths() == null
+                && operands.lse() == null
+                && operands.sink() == null;
         switch (random.nextInt(3)) {
             case 0 -> {
                 PreparedForward prepared = attention.prepare(operands);
@@ -138,6 +142,12 @@ final class CaseRunner {
         DoubleTensor weight = drawn.normWeight;
         long[] shape = {weight.shape()[2], weight.shape()[3]};
         Region region = empty(arena, drawn.normWeightType, shape).fill(weight);
+        inputs.add(region);
+        return region.view();
+    }
+
+    private Tensor sink(Arena arena) {
+        Region region = empty(arena, drawn.sinkType, drawn.sink.values().length).fill(drawn.sink);
         inputs.add(region);
         return region.view();
     }

@@ -32,6 +32,8 @@ final class RandomCase {
     final DataType gateType;
     final @Nullable DoubleTensor normWeight;
     final DataType normWeightType;
+    final @Nullable DoubleTensor sink;
+    final DataType sinkType;
     final int @Nullable [] keyLengths;
     final boolean outIsQ;
     final boolean outIsGate;
@@ -86,6 +88,11 @@ final class RandomCase {
                 && Arrays.equals(gate.shape(), new int[] {batch, seqQ, headsQ, dimV})
                 && random.nextInt(4) == 0;
         threads = 1 + random.nextInt(3);
+        sinkType = pick(FLOATING);
+        sink = random.nextInt(4) == 0
+                ? normal(0, new double[] {1, 5, 30}[random.nextInt(3)], 1, 1, 1, sometimesOne(headsQ))
+                        .rounded(sinkType)
+                : null;
     }
 
     /** The result in float64 with its bounds. */
@@ -93,6 +100,7 @@ final class RandomCase {
         return Reference.of(setting, type, q, k, v)
                 .gate(gate)
                 .normWeight(normWeight)
+                .sink(sink)
                 .keyLengths(keyLengths)
                 .compute();
     }
@@ -225,6 +233,7 @@ final class RandomCase {
                 + (gate == null ? "none" : gateType + Arrays.toString(gate.shape()))
                 + " norm weight "
                 + (normWeight == null ? "none" : normWeightType + Arrays.toString(normWeight.shape()))
+                + " sink " + (sink == null ? "none" : sinkType + Arrays.toString(sink.values()))
                 + " key lengths " + Arrays.toString(keyLengths) + " " + setting
                 + (outIsQ ? " in place of q" : outIsGate ? " in place of gate" : "") + " threads " + threads;
     }

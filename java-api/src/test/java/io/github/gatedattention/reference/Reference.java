@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  *   c = eps32 * (8 + amp + sqrt(Sk)/8)  [+ 3 eps_t for 16-bit types]               |error of Y_d| &lt;= c * mag_d
  * </pre>
  *
- * <p>Sk is the number of keys of the sequence. The steps after Y carry that error on:
+ * <p>A sink is one more score of the softmax, known exactly, without a value. Sk is the number of keys of the sequence. The steps after Y carry that error on:
  *
  * <ul>
  *   <li>RMSNorm, {@code N_d = w_d Y_d / s} with {@code s = sqrt(mean(Y^2) + eps)}: the true s' of a disturbed Y is no less than the
@@ -40,6 +40,7 @@ public final class Reference {
     private final DoubleTensor v;
     private final @Nullable DoubleTensor gate;
     private final @Nullable DoubleTensor normWeight;
+    private final @Nullable DoubleTensor sink;
     private final int @Nullable [] keyLengths;
     private final double inputError;
     private final int seqQ;
@@ -56,6 +57,7 @@ public final class Reference {
         v = builder.v;
         gate = builder.gate;
         normWeight = builder.normWeight;
+        sink = builder.sink;
         keyLengths = builder.keyLengths;
         inputError = builder.inputError;
         seqQ = q.shape()[1];
@@ -85,6 +87,7 @@ public final class Reference {
         private final DoubleTensor v;
         private @Nullable DoubleTensor gate;
         private @Nullable DoubleTensor normWeight;
+        private @Nullable DoubleTensor sink;
         private int @Nullable [] keyLengths;
         private double inputError;
 
@@ -105,6 +108,12 @@ public final class Reference {
         /** The weight of RMSNorm, {@code [1, 1, Hq, Dv]}; any axis may be 1. */
         public Builder normWeight(@Nullable DoubleTensor weight) {
             normWeight = weight;
+            return this;
+        }
+
+        /** The logits of the sink, {@code [1, 1, 1, Hq]}; the last axis may be 1. */
+        public Builder sink(@Nullable DoubleTensor logits) {
+            sink = logits;
             return this;
         }
 
@@ -181,7 +190,8 @@ public final class Reference {
     private double attention(int b, int i, int h, int kv, int first, int end, double[] y, double[] mag) {
         double[] p = new double[Math.max(0, end - first)];
         double amp = 0;
-        double max = Double.NEGATIVE_INFINITY;
+        double logit = sink == null ? Double.NEGATIVE_INFINITY : sink.get(0, 0, 0, h);
+        double max = logit;
         int row = q.index(b, i, h, 0);
         for (int j = first; j < end; j++) {
             int key = k.index(b, j, kv, 0);
@@ -196,7 +206,7 @@ public final class Reference {
             max = Math.max(max, p[j - first]);
             amp = Math.max(amp, Math.abs(setting.scale()) * absolute);
         }
-        double sum = 0;
+        double sum = logit == Double.NEGATIVE_INFINITY ? 0 : Math.exp(logit - max);
         for (int j = 0; j < p.length; j++) {
             p[j] = Math.exp(p[j] - max);
             sum += p[j];
@@ -209,7 +219,10 @@ public final class Reference {
                 mag[d] += weight * Math.abs(v.values()[value + d]);
             }
         }
-        double lse = p.length == 0 ? Double.NEGATIVE_INFINITY : max + Math.log(sum);
+        if (Double.isNaN(sum)) {
+            Arrays.fill(y, Double.NaN); // also where there is no key: a sink that is no number
+        }
+        double lse = sum == 0 ? Double.NEGATIVE_INFINITY : max + Math.log(sum);
         int at = expected.lse().index(0, b, h, i);
         expected.lse().values()[at] = lse;
         expected.lseBound().values()[at] = p.length == 0

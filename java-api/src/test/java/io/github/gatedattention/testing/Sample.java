@@ -103,6 +103,7 @@ public final class Sample {
                         DoubleTensor.of(operands.v()))
                 .gate(operands.gate() == null ? null : DoubleTensor.of(operands.gate()))
                 .normWeight(weight == null ? null : DoubleTensor.of(weight))
+                .sink(operands.sink() == null ? null : DoubleTensor.of(operands.sink()))
                 .keyLengths(lengths(operands.keyLengths()))
                 .compute();
     }

@@ -41,6 +41,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     ga_tensor lse;
  *     void *workspace;
  *     int64_t workspace_bytes;
+ *     ga_tensor sink;
  *     ga_tensor query_lengths;
  *     ga_tensor key_starts;
  *     ga_tensor cu_seqlens_q;
@@ -85,6 +86,7 @@ public class ga_attention_params {
         ga_tensor.layout().withName("lse"),
         gated_attention_h.C_POINTER.withName("workspace"),
         gated_attention_h.C_LONG.withName("workspace_bytes"),
+        ga_tensor.layout().withName("sink"),
         ga_tensor.layout().withName("query_lengths"),
         ga_tensor.layout().withName("key_starts"),
         ga_tensor.layout().withName("cu_seqlens_q"),
@@ -1244,6 +1246,50 @@ public class ga_attention_params {
      */
     public static void workspace_bytes(MemorySegment struct, long fieldValue) {
         struct.set(workspace_bytes$LAYOUT, workspace_bytes$OFFSET, fieldValue);
+    }
+
+    private static final GroupLayout sink$LAYOUT = (GroupLayout)$LAYOUT.select(groupElement("sink"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * ga_tensor sink
+     * }
+     */
+    public static final GroupLayout sink$layout() {
+        return sink$LAYOUT;
+    }
+
+    private static final long sink$OFFSET = $LAYOUT.byteOffset(groupElement("sink"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * ga_tensor sink
+     * }
+     */
+    public static final long sink$offset() {
+        return sink$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * ga_tensor sink
+     * }
+     */
+    public static MemorySegment sink(MemorySegment struct) {
+        return struct.asSlice(sink$OFFSET, sink$LAYOUT.byteSize());
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * ga_tensor sink
+     * }
+     */
+    public static void sink(MemorySegment struct, MemorySegment fieldValue) {
+        MemorySegment.copy(fieldValue, 0L, struct, sink$OFFSET, sink$LAYOUT.byteSize());
     }
 
     private static final GroupLayout query_lengths$LAYOUT = (GroupLayout)$LAYOUT.select(groupElement("query_lengths"));

@@ -31,7 +31,7 @@ record CaseShape(
         int keyValueHeads,
         int valueHeadDim,
         DataType type) {
-    private static final List<String> NAMES = List.of("q", "k", "v", "gate", "norm_weight");
+    private static final List<String> NAMES = List.of("q", "k", "v", "gate", "norm_weight", "sink");
     private static final int MAX_HEADS = 1 << 20;
     private static final int MIN_DIM = 8;
     private static final int MAX_DIM = 512;
@@ -62,6 +62,7 @@ record CaseShape(
         sameType(v, q);
         shared(tensors.get("gate"), shape.batch, shape.queries, shape.queryHeads, shape.valueHeadDim);
         shared(tensors.get("norm_weight"), shape.queryHeads, shape.valueHeadDim);
+        shared(tensors.get("sink"), shape.queryHeads);
         return shape;
     }
 

@@ -69,6 +69,7 @@ final class ReplayCase {
                         scores.orElse(null),
                         out)
                 .withNormWeight(weight.orElse(null))
+                .withSink(view(tensors, "sink").orElse(null))
                 .withLse(lse);
         Gate gate = settings.gate(scores.map(tensor -> tensor.dim(3)).orElse(0L));
         return new ReplayCase(file, shape, gate, settings, operands);

@@ -69,7 +69,7 @@ class ReplayRefusalTest {
                         "metadata norm_eps is -1.0, a number of at least 0 is expected"),
                 Arguments.of(
                         valid().with("mask", DataType.F32, 1),
-                        "unknown tensor \"mask\", allowed are q, k, v, gate, norm_weight"),
+                        "unknown tensor \"mask\", allowed are q, k, v, gate, norm_weight, sink"),
                 Arguments.of(valid().without("k"), "tensor \"k\" is missing; q, k and v are required"),
                 Arguments.of(
                         valid().with("q", DataType.F32, 2, 3, 64),
@@ -100,6 +100,12 @@ class ReplayRefusalTest {
                 Arguments.of(
                         valid().with("gate", SafetensorsType.I32, new byte[4], 1, 1, 1, 1),
                         "gate is I32, it must be F32, BF16 or F16"),
+                Arguments.of(
+                        valid().with("sink", DataType.F32, 2),
+                        "sink is [2], it must be [4] or have 1 on some of these axes"),
+                Arguments.of(
+                        valid().with("sink", SafetensorsType.I32, new byte[16], 4),
+                        "sink is I32, it must be F32, BF16 or F16"),
                 Arguments.of(
                         valid().metadata("pre", "rms_norm").with("norm_weight", DataType.F32, 2, 8),
                         "norm_weight is [2, 8], it must be [4, 8] or have 1 on some of these axes"),

@@ -37,7 +37,7 @@ Case sequence_case(const Case &common, Random &random, uint64_t seed) {
   c.seq_k = random.chance(0.1) ? 0 : random.between(1, 400);
   c.block_bytes.clear();
   c.lengths.clear();
-  c.q = c.k = c.v = c.gate = c.norm_weight = c.key_lengths = c.out = c.lse = View{};
+  c.q = c.k = c.v = c.gate = c.norm_weight = c.sink = c.key_lengths = c.out = c.lse = View{};
   lay_out_densely(c, {.gate = true, .norm_weight = false, .lse = true});
   return c;
 }

@@ -44,7 +44,7 @@ enum {
 
 /* Element types. Accumulation is always f32. */
 typedef int32_t ga_dtype;
-enum { GA_F32 = 0, GA_BF16 = 1, GA_F16 = 2, GA_I32 = 3 };
+enum { GA_F32 = 0, GA_BF16 = 1, GA_F16 = 2, GA_I32 = 3, GA_I8 = 4 };
 
 /* Instruction sets in rising order; a runtime uses the best one that the machine has and max_isa allows. */
 typedef int32_t ga_isa;
@@ -135,8 +135,8 @@ typedef struct ga_attention_params {
   int32_t flags;
 
   ga_tensor q;           /* [B, Sq, Hq, D]   f32, bf16 or f16 */
-  ga_tensor k;           /* [B, Sk, Hkv, D]  the type of q */
-  ga_tensor v;           /* [B, Sk, Hkv, Dv] the type of q */
+  ga_tensor k;           /* [B, Sk, Hkv, D]  the type of q; i8 with scales; where q is f32 also bf16, f16 */
+  ga_tensor v;           /* [B, Sk, Hkv, Dv] the type of k */
   ga_tensor gate;        /* [B, Sq, Hq, Dv]  optional; f32, bf16 or f16; stride 0 on any axis, dim included */
   ga_tensor norm_weight; /* [-, -, Hq, Dv]   optional, with GA_PRE_RMS_NORM; f32, bf16 or f16; stride 0 on any axis */
   ga_tensor key_lengths; /* [B, -, -, -]     optional; i32: keys in use per sequence, 0 to Sk */
@@ -168,6 +168,10 @@ typedef struct ga_attention_params {
   int64_t pages;          /* with block_table: pages of the cache */
   int32_t page_size;      /* with block_table: keys per page, 1 to 65536 */
   int32_t reserved;       /* 0 */
+
+  /* Of an int8 cache, f32: what each key's and value's whole numbers are multiplied by, per token and head. */
+  ga_tensor k_scale; /* [B, Sk, Hkv, -], or as packed or paged as k */
+  ga_tensor v_scale; /* likewise */
 } ga_attention_params;
 
 /* What a call would do: filled by ga_attention_plan_for. */

@@ -58,7 +58,7 @@ uint16_t f16_of_float(float value) {
   return static_cast<uint16_t>(sign | biased);
 }
 
-int64_t size_of(ga_dtype dtype) { return dtype == GA_F32 || dtype == GA_I32 ? 4 : 2; }
+int64_t size_of(ga_dtype dtype) { return dtype == GA_I8 ? 1 : dtype == GA_F32 || dtype == GA_I32 ? 4 : 2; }
 
 std::string name_of(ga_dtype dtype) {
   switch (dtype) {
@@ -66,6 +66,7 @@ std::string name_of(ga_dtype dtype) {
     case GA_BF16: return "bf16";
     case GA_F16: return "f16";
     case GA_I32: return "i32";
+    case GA_I8: return "i8";
     default: return "dtype " + std::to_string(dtype);
   }
 }

@@ -105,6 +105,8 @@ constexpr Text make_table() {
   GA_FIELD(ga_attention_params, pages);
   GA_FIELD(ga_attention_params, page_size);
   GA_FIELD(ga_attention_params, reserved);
+  GA_FIELD(ga_attention_params, k_scale);
+  GA_FIELD(ga_attention_params, v_scale);
   GA_STRUCT(ga_attention_plan);
   GA_FIELD(ga_attention_plan, struct_size);
   GA_FIELD(ga_attention_plan, isa);

@@ -18,11 +18,12 @@ const char *dtype_name(ga_dtype dtype) {
     case GA_BF16: return "bf16";
     case GA_F16: return "f16";
     case GA_I32: return "i32";
+    case GA_I8: return "i8";
     default: return "unknown";
   }
 }
 
-int32_t bytes_of(ga_dtype dtype) { return dtype == GA_F32 || dtype == GA_I32 ? 4 : 2; }
+int32_t bytes_of(ga_dtype dtype) { return dtype == GA_I8 ? 1 : dtype == GA_F32 || dtype == GA_I32 ? 4 : 2; }
 
 // What a tensor of the call must look like. Axes that a tensor does not have get extent 1.
 struct Expected {
@@ -107,7 +108,7 @@ bool check_tensor(const Expected &e, Purpose purpose, View &view, Refusal &no) {
   if (!count_elements(e, n, no)) return false;
   if (!t.data && n > 0 && purpose == Purpose::kForward)
     return no.invalid("%s is NULL, but %" PRId64 " elements are needed", e.name, n);
-  if (t.dtype < 0 || t.dtype > GA_I32 || !(e.types >> t.dtype & 1))
+  if (t.dtype < 0 || t.dtype > GA_I8 || !(e.types >> t.dtype & 1))
     return no.invalid("%s has dtype %d (%s); it must be %s", e.name, t.dtype, dtype_name(t.dtype), e.type_rule);
   view.dtype = t.dtype;
   view.element_bytes = bytes_of(t.dtype);
@@ -152,6 +153,8 @@ bool check_ragged(const ga_attention_params &c, Refusal &no) {
       !both("cu_seqlens_k", c.cu_seqlens_k, "key_starts", c.key_starts) ||
       !both("cu_seqlens_k", c.cu_seqlens_k, "block_table", c.block_table))
     return false;
+  if (c.k.dtype != GA_I8 && (c.k_scale.data || c.v_scale.data))
+    return no.invalid("%s is given, but k is not i8", c.k_scale.data ? "k_scale" : "v_scale");
   if (c.reserved != 0) return no.invalid("reserved is %d; it must be 0", c.reserved);
   if (!c.block_table.data) {
     if (c.page_size != 0 || c.pages != 0)
@@ -246,14 +249,24 @@ bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &
                            : c.q.dtype == GA_BF16 ? "bf16, the type of q"
                                                   : "f16, the type of q";
   const char *const floats = "f32, bf16 or f16";
+  const int key_types = c.q.dtype == GA_F32 ? kFloats | 1 << GA_I8 : like_q | 1 << GA_I8;
+  const char *const key_rule = c.q.dtype == GA_F32    ? "f32, bf16, f16 or i8 where q is f32"
+                               : c.q.dtype == GA_BF16 ? "bf16, the type of q, or i8"
+                                                      : "f16, the type of q, or i8";
+  const int value_types = c.k.dtype >= 0 && c.k.dtype <= GA_I8 ? 1 << c.k.dtype : 0;
   const int ints = 1 << GA_I32;
+  const bool quantized = c.k.dtype == GA_I8;
   const int64_t entries = c.cu_seqlens_q.data ? 1 : c.batch;  // of q, gate, out and lse
   const int64_t key_entries = c.block_table.data ? c.pages : c.cu_seqlens_k.data ? 1 : c.batch;
   const int64_t keys = c.block_table.data ? c.page_size : c.seq_k;  // per entry
   const int64_t table = c.block_table.data ? ceil_div(c.seq_k, c.page_size) : 1;
   const Expected q = {"q", c.q, {entries, c.seq_q, c.heads_q, c.head_dim}, kFloats, floats, false, false, true};
-  const Expected k = {"k", c.k, {key_entries, keys, c.heads_kv, c.head_dim}, like_q, rule, false, false, true};
-  const Expected v = {"v", c.v, {key_entries, keys, c.heads_kv, dv}, like_q, rule, false, false, true};
+  const Expected k = {"k", c.k, {key_entries, keys, c.heads_kv, c.head_dim}, key_types, key_rule, false, false, true};
+  const Expected v = {"v", c.v, {key_entries, keys, c.heads_kv, dv}, value_types, "of the type of k", false, false, true};
+  const Expected k_scale = {"k_scale", c.k_scale, {key_entries, keys, c.heads_kv, 1}, 1 << GA_F32, "f32", false,
+                            false,     quantized};
+  const Expected v_scale = {"v_scale", c.v_scale, {key_entries, keys, c.heads_kv, 1}, 1 << GA_F32, "f32", false,
+                            false,     quantized};
   const Expected gate = {"gate", c.gate, {entries, c.seq_q, c.heads_q, dv}, kFloats, floats, true, false, false};
   const Expected weight = {"norm_weight", c.norm_weight, {1, 1, c.heads_q, dv}, kFloats, floats, true, false, false};
   const Expected sink = {"sink", c.sink, {1, 1, c.heads_q, 1}, kFloats, floats, true, false, false};
@@ -266,6 +279,7 @@ bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &
   const Expected out = {"out", c.out, {entries, c.seq_q, c.heads_q, dv}, like_q, rule, false, true, true};
   const Expected lse = {"lse", c.lse, {entries, c.seq_q, c.heads_q, 1}, 1 << GA_F32, "f32", false, true, false};
   if (!check_tensor(q, purpose, p.q, no) || !check_tensor(k, purpose, p.k, no) || !check_tensor(v, purpose, p.v, no) ||
+      !check_tensor(k_scale, purpose, p.k_scale, no) || !check_tensor(v_scale, purpose, p.v_scale, no) ||
       !check_tensor(gate, purpose, p.gate, no) || !check_tensor(weight, purpose, p.norm_weight, no) ||
       !check_tensor(sink, purpose, p.sink, no) || !check_tensor(lengths, purpose, p.key_lengths, no) ||
       !check_tensor(queries, purpose, p.query_lengths, no) || !check_tensor(starts, purpose, p.key_starts, no) ||
@@ -275,14 +289,14 @@ bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &
     return false;
   p.sink.dim = 0;  // one logit per head, whatever stride was given
 
-  const Expected *const all[] = {&q,       &k,      &v,    &gate, &weight, &sink, &lengths,
-                                 &queries, &starts, &cu_q, &cu_k, &pages,  &out,  &lse};
+  const Expected *const all[] = {&q,       &k,       &v,      &k_scale, &v_scale, &gate,  &weight, &sink,
+                                 &lengths, &queries, &starts, &cu_q,    &cu_k,    &pages, &out,    &lse};
   for (const Expected *input : all) {
     if (input == &out) break;
     if (!check_overlap(out, *input, input == &q || input == &gate, no) || !check_overlap(lse, *input, false, no))
       return false;
   }
-  if (!check_overlap(lse, out, false, no) || !check_workspace(c, all, 14, no)) return false;
+  if (!check_overlap(lse, out, false, no) || !check_workspace(c, all, 16, no)) return false;
 
   p.batch = c.batch;
   p.seq_q = c.seq_q;

@@ -71,7 +71,7 @@ void blank_padding(const Problem &p, const Kernels::PerType &kernels) {
 }  // namespace
 
 void forward(const Problem &p, const Schedule &s, const Kernels &kernels, ThreadPool &pool, char *workspace) {
-  const Kernels::PerType &of_type = kernels.type[p.dtype()];
+  const Kernels::PerType &of_type = kernels.type[p.q.dtype][p.k.dtype];
   blank_padding(p, of_type);
   if (s.tasks() == 0) return;
   Job job{p, s, of_type, workspace, workspace + s.shared_bytes};

@@ -18,9 +18,12 @@ struct Kernels {
     void (*blank)(const Problem &, const Sequence &);  // the rows after those that attend
   };
 
+  static constexpr int kQueryTypes = GA_F16 + 1, kKeyTypes = GA_I8 + 1;
+
   ga_isa isa;
   Geometry geometry;
-  PerType type[3];  // by ga_dtype: f32, bf16, f16
+  // By the type of q, then that of k and v; empty where the two do not go together.
+  PerType type[kQueryTypes][kKeyTypes];
 };
 
 // The instruction sets this build holds; NULL for the others.

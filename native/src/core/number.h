@@ -1,4 +1,4 @@
-// The 16-bit element types, as plain storage. Arithmetic on them happens in f32 (src/cpu/simd).
+// The small element types, as plain storage. Arithmetic on them happens in f32 (src/cpu/simd).
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,11 @@ struct bf16 {
 
 struct f16 {
   uint16_t bits;
+};
+
+// A whole number that a scale turns into a value.
+struct i8 {
+  int8_t bits;
 };
 
 static GA_ALWAYS_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }

@@ -40,6 +40,7 @@ struct Problem {
   ga_pre_gate pre_gate;
   bool round_before_gate;
   View q, k, v, gate, norm_weight, sink, out, lse;  // data == nullptr: absent
+  View k_scale, v_scale;                            // of an int8 cache
   View query_lengths, key_lengths, key_starts, cu_seqlens_q, cu_seqlens_k, block_table;
   GA_ALWAYS_INLINE ga_dtype dtype() const { return q.dtype; }
   // Every sequence of the batch has the same lengths.
@@ -52,6 +53,9 @@ struct Problem {
     if (!of.pages) return view.at(of.key_entry, of.key_row + j, h);
     const uint32_t at = static_cast<uint32_t>(of.key_row + j), size = static_cast<uint32_t>(page_size);
     return view.at(of.pages[at / size], at % size, h);
+  }
+  GA_ALWAYS_INLINE float scale_of(const View &view, const Sequence &of, int64_t j, int64_t h) const {
+    return *reinterpret_cast<const float *>(key(view, of, j, h));
   }
 };
 

@@ -36,7 +36,10 @@ int64_t power_of_two(int64_t least) {
   return n;
 }
 
-int keys_per_unit(const Problem &p, const Geometry &g) { return g.bf16_pairs && p.dtype() == GA_BF16 ? 2 : 1; }
+// An int8 cache is multiplied in f32: its values times their scales are not whole numbers any more.
+int keys_per_unit(const Problem &p, const Geometry &g) {
+  return g.bf16_pairs && p.k.dtype == GA_BF16 && p.q.dtype == GA_BF16 ? 2 : 1;
+}
 
 void cut_prefill(const Problem &p, const Geometry &g, Part &part) {
   const int64_t even = ceil_div(part.rows, ceil_div(part.rows, kQueryBlock));

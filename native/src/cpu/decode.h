@@ -112,6 +112,10 @@ static void tile_weights(float *s, int count, float scale, int64_t columns, Part
   store(row.sum, sum);
 }
 
+static inline void multiply_by(const float *factors, float *x) {
+  for (int j = 0; j < kDecodeTile; j += kWidth) store(x + j, mul(load(x + j), load(factors + j)));
+}
+
 template <int G, int C>
 GA_INLINE void load_columns(Partial *const *row, int64_t d, F acc[G][C]) {
 #pragma GCC unroll 4
@@ -203,7 +207,7 @@ static void add_values(const float (*weights)[kDecodeTile], const Rows &values, 
   for (; d < columns; d += step * kWidth) tile_values<T, G, step>(Product{}, weights, values, d, columns, row);
 }
 
-template <class Product, class T>
+template <class Product, class T, class K>
 class Decode {
  public:
   Decode(const Problem &p, const Schedule &s, const Part &part, char *shared, char *own, int64_t head_block,
@@ -254,8 +258,9 @@ class Decode {
   void make_folds();
   void find_rows(int64_t key, int64_t left);
   void score(int count);
-  template <int K>
+  template <int rows>
   void products(int count);
+  void find_scales(int64_t key, int64_t count, int64_t h);
   void accumulate(int64_t key, int count);
   void accumulate(int64_t h, int64_t r, int n, const Rows &values);
 
@@ -271,10 +276,11 @@ class Decode {
   float (*scores_)[kDecodeTile];  // [lane][key of the tile]; then the weights
   Fold *folds_;                   // of one step: one key and all lanes, or one vector
   const char *key_rows_[kDecodeTile + kKeysAhead], *value_rows_[kDecodeTile];  // of the tile, first head
+  float key_scales_[kDecodeTile], value_scales_[kDecodeTile];                  // of one head of an int8 cache
 };
 
-template <class Product, class T>
-void Decode<Product, T>::begin() {
+template <class Product, class T, class K>
+void Decode<Product, T, K>::begin() {
   const int64_t units = p_.head_dim / Product::kPack, lanes = part_.query_lanes(kFold);
   for (int64_t i = 0; i < lanes * ldq_; i += kWidth) store_units(q_ + i, zero_units());
   for (int64_t lane = 0; lane < lanes; lane++) {
@@ -291,8 +297,8 @@ void Decode<Product, T>::begin() {
   make_folds();
 }
 
-template <class Product, class T>
-void Decode<Product, T>::make_folds() {
+template <class Product, class T, class K>
+void Decode<Product, T, K>::make_folds() {
   const int64_t shared =
       part_.head_lanes < kFold ? part_.head_lanes : kFold;  // query rows that meet the same row of keys
   for (int64_t lane = 0; lane < part_.query_lanes(kWidth); lane += kFold) {
@@ -310,17 +316,17 @@ void Decode<Product, T>::make_folds() {
 }
 
 // Where the tile's keys and values lie. After the last of the left keys it repeats: a step may take several keys at once.
-template <class Product, class T>
-void Decode<Product, T>::find_rows(int64_t key, int64_t left) {
+template <class Product, class T, class K>
+void Decode<Product, T, K>::find_rows(int64_t key, int64_t left) {
   for (int64_t j = 0; j < kDecodeTile + kKeysAhead; j++)
     key_rows_[j] = p_.key(p_.k, of_, key + (j < left ? j : left - 1), head0_);
   for (int64_t j = 0; j < kDecodeTile; j++) value_rows_[j] = p_.key(p_.v, of_, key + (j < left ? j : left - 1), head0_);
 }
 
 // products_ of the tile: one key after another, all lanes of it; a vector that has room for several keys takes them together.
-template <class Product, class T>
-template <int K>
-void Decode<Product, T>::products(int count) {
+template <class Product, class T, class K>
+template <int rows>
+void Decode<Product, T, K>::products(int count) {
   const int64_t units = p_.head_dim / Product::kPack;
   const int step = part_.lanes < kWidth ? static_cast<int>(kWidth / part_.lanes) : 1;
   for (int j = 0; j < count; j += step) {
@@ -330,15 +336,15 @@ void Decode<Product, T>::products(int count) {
       F folded[kWidth / kFold];
 #pragma GCC unroll 4
       for (int i = 0; i < kWidth / kFold; i++, f++)
-        folded[i] = f->first ? fold_products<Product, T, K, true>(*f, ldq_, units, keys, values)
-                             : fold_products<Product, T, K, false>(*f, ldq_, units, keys, values);
+        folded[i] = f->first ? fold_products<Product, K, rows, true>(*f, ldq_, units, keys, values)
+                             : fold_products<Product, K, rows, false>(*f, ldq_, units, keys, values);
       store(products_ + j * part_.lanes + lane, join(folded));
     }
   }
 }
 
-template <class Product, class T>
-void Decode<Product, T>::score(int count) {
+template <class Product, class T, class K>
+void Decode<Product, T, K>::score(int count) {
   if (part_.head_lanes >= kFold)
     products<1>(count);
   else if (part_.head_lanes * 2 == kFold)
@@ -361,14 +367,23 @@ void Decode<Product, T>::score(int count) {
     }
 }
 
+template <class Product, class T, class K>
+void Decode<Product, T, K>::find_scales(int64_t key, int64_t count, int64_t h) {
+  for (int64_t j = 0; j < kDecodeTile; j++) {
+    key_scales_[j] = j < count ? p_.scale_of(p_.k_scale, of_, key + j, head0_ + h) : 0;
+    value_scales_[j] = j < count ? p_.scale_of(p_.v_scale, of_, key + j, head0_ + h) : 0;
+  }
+}
+
 // Weights and values of the tile: head by head, rows that see the same keys together.
-template <class Product, class T>
-void Decode<Product, T>::accumulate(int64_t key, int count) {
+template <class Product, class T, class K>
+void Decode<Product, T, K>::accumulate(int64_t key, int count) {
   for (int64_t i = 0; i < of_.queries; i++) {
     const KeyRange sees = visible_keys(p_, of_, i);
     const int64_t lo = sees.lo > key ? sees.lo - key : 0, hi = sees.hi < key + count ? sees.hi - key : count;
     if (lo >= hi) continue;
     for (int64_t h = 0; h < part_.head_block; h++) {
+      if (sizeof(K) == 1) find_scales(key + lo, hi - lo, h);
       const Rows values = {value_rows_ + lo, h * p_.v.head * p_.v.element_bytes, static_cast<int>(hi - lo)};
       for (int32_t g = 0; g < p_.group; g += kDecodeRows) {
         const int n = p_.group - g < kDecodeRows ? p_.group - g : kDecodeRows;
@@ -384,26 +399,28 @@ void Decode<Product, T>::accumulate(int64_t key, int count) {
   }
 }
 
-template <class Product, class T>
-void Decode<Product, T>::accumulate(int64_t h, int64_t r, int n, const Rows &values) {
+template <class Product, class T, class K>
+void Decode<Product, T, K>::accumulate(int64_t h, int64_t r, int n, const Rows &values) {
   Partial *row[kDecodeRows];
   float(*weights)[kDecodeTile] = scores_ + h * part_.head_lanes + r;
   for (int g = 0; g < n; g++) {
     row[g] = partial(chunk_, h, r + g);
+    if (sizeof(K) == 1) multiply_by(key_scales_, weights[g]);
     tile_weights<Product::kPack == 2 ? kCoarse : kFine>(weights[g], values.count, __builtin_fabsf(p_.scale) * kLog2E,
                                                         p_.head_dim_v, *row[g]);
+    if (sizeof(K) == 1) multiply_by(value_scales_, weights[g]);
   }
   switch (n) {
-    case 1: return add_values<Product, T, 1>(weights, values, p_.head_dim_v, row);
-    case 2: return add_values<Product, T, 2>(weights, values, p_.head_dim_v, row);
-    case 3: return add_values<Product, T, 3>(weights, values, p_.head_dim_v, row);
-    default: return add_values<Product, T, 4>(weights, values, p_.head_dim_v, row);
+    case 1: return add_values<Product, K, 1>(weights, values, p_.head_dim_v, row);
+    case 2: return add_values<Product, K, 2>(weights, values, p_.head_dim_v, row);
+    case 3: return add_values<Product, K, 3>(weights, values, p_.head_dim_v, row);
+    default: return add_values<Product, K, 4>(weights, values, p_.head_dim_v, row);
   }
 }
 
 // All chunks of one group of heads are done: brings them to one maximum, adds them in order, and finishes the rows.
-template <class Product, class T>
-void Decode<Product, T>::merge() {
+template <class Product, class T, class K>
+void Decode<Product, T, K>::merge() {
   const Epilogue<T> epilogue(p_);
   const int64_t chunks = part_.chunks;
   for (int32_t h = 0; h < part_.head_block; h++)
@@ -435,15 +452,15 @@ void Decode<Product, T>::merge() {
 }
 
 // One chunk of the keys for one block of heads.
-template <class Product, class T>
+template <class Product, class T, class K>
 static void decode_task(const Problem &p, const Schedule &s, const Part &part, char *shared, char *own, int64_t task) {
-  Decode<Product, T>(p, s, part, shared, own, task / part.chunks, task % part.chunks).run();
+  Decode<Product, T, K>(p, s, part, shared, own, task / part.chunks, task % part.chunks).run();
 }
 
-template <class Product, class T>
+template <class Product, class T, class K>
 static void merge_task(const Problem &p, const Schedule &s, const Part &part, char *shared, char *own,
                        int64_t head_block) {
-  Decode<Product, T>(p, s, part, shared, own, head_block, 0).merge();
+  Decode<Product, T, K>(p, s, part, shared, own, head_block, 0).merge();
 }
 
 }  // namespace

@@ -6,10 +6,6 @@
 namespace ga::GA_ISA {
 namespace {
 
-template <class Product, class T>
-constexpr Kernels::PerType kPerType = {pack_task<Product, T>, prefill_task<Product, T>, decode_task<Product, T>,
-                                       merge_task<Product, T>, blank<T>};
-
 #ifdef GA_NATIVE_BF16
 using ProductForBf16 = Bf16Product;
 constexpr bool kBf16Pairs = true;
@@ -18,13 +14,25 @@ using ProductForBf16 = F32Product;
 constexpr bool kBf16Pairs = false;
 #endif
 
+// T: the type of q, K: of keys and values. Packing turns an int8 cache into f32, decode multiplies it as it is.
+template <class T, class K, class Prefills, class Decodes>
+constexpr Kernels::PerType kPerType = {pack_task<Prefills, K>, prefill_task<Prefills, T>, decode_task<Decodes, T, K>,
+                                       merge_task<Decodes, T, K>, blank<T>};
+
 }  // namespace
 
 extern const Kernels kernels;
 const Kernels kernels = {
     GA_ISA_ID,
     {kWidth, kPanel, kFold, kBf16Pairs},
-    {kPerType<F32Product, float>, kPerType<ProductForBf16, bf16>, kPerType<F32Product, f16>},
+    // By the type of k and v: f32, bf16, f16, i32, i8
+    {{kPerType<float, float, F32Product, F32Product>,
+      kPerType<float, bf16, F32Product, F32Product>,
+      kPerType<float, f16, F32Product, F32Product>,
+      {},
+      kPerType<float, i8, F32Product, F32Product>},
+     {{}, kPerType<bf16, bf16, ProductForBf16, ProductForBf16>, {}, {}, kPerType<bf16, i8, F32Product, ProductForBf16>},
+     {{}, {}, kPerType<f16, f16, F32Product, F32Product>, {}, kPerType<f16, i8, F32Product, F32Product>}},
 };
 
 }  // namespace ga::GA_ISA

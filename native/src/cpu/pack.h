@@ -15,6 +15,13 @@ namespace ga::GA_ISA {
 // n units (at most a vector) of a row, from element d on.
 template <class Product, class T>
 GA_INLINE U load_row_units(const T *row, int n) {
+#ifdef GA_NATIVE_BF16
+  if constexpr (Product::kPack == 2 && sizeof(T) == 1) {  // whole numbers up to 127 are exact in bf16
+    const int low = 2 * n < kWidth ? 2 * n : kWidth, high = 2 * n - low;
+    return pack_pairs(low < kWidth ? load(row, low) : load(row),
+                      high < kWidth ? load(row + kWidth, high) : load(row + kWidth));
+  }
+#endif
   if constexpr (Product::kPack == 2)
     return n < kWidth ? load_units(row, n) : load_units(row);
   else
@@ -37,7 +44,7 @@ GA_INLINE void pack_row(const T *row, int64_t units, int32_t *to, bool negate) {
 }
 
 template <class Product, class T>
-static void pack_key_panel(const char *const *keys, int64_t count, int64_t units, int32_t *panel) {
+static void pack_key_panel(const char *const *keys, const float *scale, int64_t count, int64_t units, int32_t *panel) {
   for (int64_t j = 0; j < kPanel; j += kWidth)
     for (int64_t u = 0; u < units; u += kWidth) {
       const int n = units - u < kWidth ? static_cast<int>(units - u) : kWidth;
@@ -46,6 +53,7 @@ static void pack_key_panel(const char *const *keys, int64_t count, int64_t units
       for (int i = 0; i < kWidth; i++) {
         const T *row = reinterpret_cast<const T *>(keys[j + i]);
         r[i] = j + i < count ? load_row_units<Product>(row + u * Product::kPack, n) : zero_units();
+        if (sizeof(T) == 1) r[i] = as_units(mul(as_floats(r[i]), set(scale[j + i])));
       }
       transpose(r);
 #pragma GCC unroll 16
@@ -56,14 +64,15 @@ static void pack_key_panel(const char *const *keys, int64_t count, int64_t units
 
 // Returns whether a value was infinite or NaN: such values must not meet the zero weight of a masked key.
 template <class T>
-static bool pack_value_panel(F32Product, const char *const *values, int64_t count, int64_t columns, int64_t panel_stride,
-                             int32_t *to) {
+static bool pack_value_panel(F32Product, const char *const *values, const float *scale, int64_t count, int64_t columns,
+                             int64_t panel_stride, int32_t *to) {
   F probe = zero();
   for (int64_t j = 0; j < kPanel; j++)
     for (int64_t d = 0; d < columns; d += kWidth) {
       const int n = columns - d < kWidth ? static_cast<int>(columns - d) : kWidth;
       const T *from = reinterpret_cast<const T *>(values[j]) + d;
-      const F x = j >= count ? zero() : n < kWidth ? load(from, n) : load(from);
+      F x = j >= count ? zero() : n < kWidth ? load(from, n) : load(from);
+      if (sizeof(T) == 1) x = mul(x, set(scale[j]));
       probe = fma(x, zero(), probe);
       store_units(to + (d / kPanel) * panel_stride + j * kPanel + d % kPanel, as_units(x));
     }
@@ -73,8 +82,8 @@ static bool pack_value_panel(F32Product, const char *const *values, int64_t coun
 
 #ifdef GA_NATIVE_BF16
 template <class T>
-static bool pack_value_panel(Bf16Product, const char *const *values, int64_t count, int64_t columns, int64_t panel_stride,
-                             int32_t *to) {
+static bool pack_value_panel(Bf16Product, const char *const *values, const float *, int64_t count, int64_t columns,
+                             int64_t panel_stride, int32_t *to) {
   F probe = zero();
   for (int64_t j = 0; j < kPanel; j += 2)
     for (int64_t d = 0; d < columns; d += 2 * kWidth) {
@@ -103,19 +112,23 @@ static void pack_task(const Problem &p, const Schedule &s, const Part &part, cha
   const int64_t first = part.first_packed + panel * kPanel, left = part.sequence.keys - first;
   const int64_t count = left < kPanel ? left : kPanel;
   const char *keys[kPanel], *values[kPanel];
+  float key_scale[kPanel], value_scale[kPanel];
   for (int64_t j = 0; j < kPanel; j++) {
     const int64_t key = first + (j < count ? j : count - 1);
     keys[j] = p.key(p.k, part.sequence, key, h);
     values[j] = p.key(p.v, part.sequence, key, h);
+    if (sizeof(T) > 1) continue;
+    key_scale[j] = p.scale_of(p.k_scale, part.sequence, key, h);
+    value_scale[j] = p.scale_of(p.v_scale, part.sequence, key, h);
   }
   const int64_t at = part.first_panel + task;
-  pack_key_panel<Product, T>(keys, count, s.key_units,
+  pack_key_panel<Product, T>(keys, key_scale, count, s.key_units,
                              reinterpret_cast<int32_t *>(shared + s.keys_offset) + at * s.key_units * kPanel);
   const int64_t panel_units = kPanel / Product::kPack * kPanel;  // a panel's share of one column panel
   int32_t *to = reinterpret_cast<int32_t *>(shared + s.values_offset) +
                 (part.first_panel + h * part.panels) * s.value_panels * panel_units + panel * panel_units;
   shared[s.flags_offset + at] =
-      pack_value_panel<T>(Product{}, values, count, p.head_dim_v, part.value_units * kPanel, to);
+      pack_value_panel<T>(Product{}, values, value_scale, count, p.head_dim_v, part.value_units * kPanel, to);
 }
 
 }  // namespace ga::GA_ISA

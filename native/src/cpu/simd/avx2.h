@@ -29,6 +29,9 @@ GA_INLINE F load(const bf16 *p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_half(p)), 16));
 }
 GA_INLINE F load(const f16 *p) { return _mm256_cvtph_ps(load_half(p)); }
+GA_INLINE F load(const i8 *p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));
+}
 
 // Round to nearest even; a NaN stays a NaN.
 GA_INLINE void store(bf16 *p, F x) {

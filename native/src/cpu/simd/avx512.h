@@ -30,6 +30,12 @@ GA_INLINE F load(const bf16 *p) { return widen(_mm256_loadu_si256(reinterpret_ca
 GA_INLINE F load(const bf16 *p, int n) { return widen(_mm256_maskz_loadu_epi16(first(n), p)); }
 GA_INLINE F load(const f16 *p) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p))); }
 GA_INLINE F load(const f16 *p, int n) { return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(n), p)); }
+GA_INLINE F load(const i8 *p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))));
+}
+GA_INLINE F load(const i8 *p, int n) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(first(n), p)));
+}
 
 // Round to nearest even; a NaN stays a NaN.
 GA_INLINE __m256i to_bf16(F x) {

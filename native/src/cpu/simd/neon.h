@@ -23,6 +23,12 @@ GA_INLINE void store(float *p, F x) { vst1q_f32(p, x); }
 GA_INLINE uint16x4_t load_half(const void *p) { return vld1_u16(static_cast<const uint16_t *>(p)); }
 GA_INLINE F load(const bf16 *p) { return vreinterpretq_f32_u32(vshll_n_u16(load_half(p), 16)); }
 GA_INLINE F load(const f16 *p) { return vcvt_f32_f16(vreinterpret_f16_u16(load_half(p))); }
+GA_INLINE F load(const i8 *p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  const int16x8_t wide = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)));
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
+}
 
 // Round to nearest even; a NaN stays a NaN.
 GA_INLINE void store(bf16 *p, F x) {

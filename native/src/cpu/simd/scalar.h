@@ -62,6 +62,7 @@ GA_INLINE F zero() { return set(0); }
 GA_INLINE F load(const float *p) { GA_LANES(p[i]); }
 GA_INLINE F load(const bf16 *p) { GA_LANES(widen(p[i])); }
 GA_INLINE F load(const f16 *p) { GA_LANES(widen(p[i])); }
+GA_INLINE F load(const i8 *p) { GA_LANES(static_cast<float>(p[i].bits)); }
 GA_INLINE void store(float *p, F x) {
   for (int i = 0; i < 4; i++) p[i] = x.lane[i];
 }

@@ -4,6 +4,7 @@
 GA_INLINE F load(const float *p, int) { return load(p); }
 GA_INLINE F load(const bf16 *p, int) { return load(p); }
 GA_INLINE F load(const f16 *p, int) { return load(p); }
+GA_INLINE F load(const i8 *p, int) { return load(p); }
 GA_INLINE void store(float *p, F x, int) { store(p, x); }
 GA_INLINE void store(bf16 *p, F x, int) { store(p, x); }
 GA_INLINE void store(f16 *p, F x, int) { store(p, x); }

@@ -50,6 +50,8 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int64_t pages;
  *     int32_t page_size;
  *     int32_t reserved;
+ *     ga_tensor k_scale;
+ *     ga_tensor v_scale;
  * }
  * }
  */
@@ -94,7 +96,9 @@ public class ga_attention_params {
         ga_tensor.layout().withName("block_table"),
         gated_attention_h.C_LONG.withName("pages"),
         gated_attention_h.C_INT.withName("page_size"),
-        gated_attention_h.C_INT.withName("reserved")
+        gated_attention_h.C_INT.withName("reserved"),
+        ga_tensor.layout().withName("k_scale"),
+        ga_tensor.layout().withName("v_scale")
     ).withName("ga_attention_params");
 
     /**
@@ -1642,6 +1646,94 @@ public class ga_attention_params {
      */
     public static void reserved(MemorySegment struct, int fieldValue) {
         struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
+    }
+
+    private static final GroupLayout k_scale$LAYOUT = (GroupLayout)$LAYOUT.select(groupElement("k_scale"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * ga_tensor k_scale
+     * }
+     */
+    public static final GroupLayout k_scale$layout() {
+        return k_scale$LAYOUT;
+    }
+
+    private static final long k_scale$OFFSET = $LAYOUT.byteOffset(groupElement("k_scale"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * ga_tensor k_scale
+     * }
+     */
+    public static final long k_scale$offset() {
+        return k_scale$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * ga_tensor k_scale
+     * }
+     */
+    public static MemorySegment k_scale(MemorySegment struct) {
+        return struct.asSlice(k_scale$OFFSET, k_scale$LAYOUT.byteSize());
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * ga_tensor k_scale
+     * }
+     */
+    public static void k_scale(MemorySegment struct, MemorySegment fieldValue) {
+        MemorySegment.copy(fieldValue, 0L, struct, k_scale$OFFSET, k_scale$LAYOUT.byteSize());
+    }
+
+    private static final GroupLayout v_scale$LAYOUT = (GroupLayout)$LAYOUT.select(groupElement("v_scale"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * ga_tensor v_scale
+     * }
+     */
+    public static final GroupLayout v_scale$layout() {
+        return v_scale$LAYOUT;
+    }
+
+    private static final long v_scale$OFFSET = $LAYOUT.byteOffset(groupElement("v_scale"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * ga_tensor v_scale
+     * }
+     */
+    public static final long v_scale$offset() {
+        return v_scale$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * ga_tensor v_scale
+     * }
+     */
+    public static MemorySegment v_scale(MemorySegment struct) {
+        return struct.asSlice(v_scale$OFFSET, v_scale$LAYOUT.byteSize());
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * ga_tensor v_scale
+     * }
+     */
+    public static void v_scale(MemorySegment struct, MemorySegment fieldValue) {
+        MemorySegment.copy(fieldValue, 0L, struct, v_scale$OFFSET, v_scale$LAYOUT.byteSize());
     }
 
     /**

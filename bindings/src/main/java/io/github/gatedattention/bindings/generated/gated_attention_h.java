@@ -134,6 +134,15 @@ public class gated_attention_h extends gated_attention_h$shared {
     public static int GA_I32() {
         return GA_I32;
     }
+    private static final int GA_I8 = (int)4L;
+    /**
+     * {@snippet lang=c :
+     * enum enum (unnamed at ./gated_attention.h:47:1).GA_I8 = 4
+     * }
+     */
+    public static int GA_I8() {
+        return GA_I8;
+    }
     /**
      * {@snippet lang=c :
      * typedef int32_t ga_isa

@@ -203,7 +203,8 @@ GA_API ga_status ga_runtime_create(const ga_runtime_options *options, ga_runtime
 GA_API ga_status ga_runtime_close(ga_runtime runtime, ga_error *error) GA_NOEXCEPT;
 GA_API ga_status ga_runtime_query(ga_runtime runtime, ga_runtime_info *info, ga_error *error) GA_NOEXCEPT;
 
-/* Checks params as the forward call would (addresses may be NULL) and says what it would do. */
+/* Checks params as the forward call would, but for missing addresses and what arrays of lengths and pages hold, and says what
+ * it would do. */
 GA_API ga_status ga_attention_plan_for(ga_runtime runtime, const ga_attention_params *params, ga_attention_plan *plan,
                                        ga_error *error) GA_NOEXCEPT;
 GA_API ga_status ga_attention_forward(ga_runtime runtime, const ga_attention_params *params, ga_error *error) GA_NOEXCEPT;

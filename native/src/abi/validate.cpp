@@ -253,6 +253,8 @@ bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &
   const char *const key_rule = c.q.dtype == GA_F32    ? "f32, bf16, f16 or i8 where q is f32"
                                : c.q.dtype == GA_BF16 ? "bf16, the type of q, or i8"
                                                       : "f16, the type of q, or i8";
+  constexpr const char *value_rules[] = {"f32, the type of k", "bf16, the type of k", "f16, the type of k",
+                                         "i32, the type of k", "i8, the type of k"};
   const int value_types = c.k.dtype >= 0 && c.k.dtype <= GA_I8 ? 1 << c.k.dtype : 0;
   const int ints = 1 << GA_I32;
   const bool quantized = c.k.dtype == GA_I8;
@@ -262,7 +264,14 @@ bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &
   const int64_t table = c.block_table.data ? ceil_div(c.seq_k, c.page_size) : 1;
   const Expected q = {"q", c.q, {entries, c.seq_q, c.heads_q, c.head_dim}, kFloats, floats, false, false, true};
   const Expected k = {"k", c.k, {key_entries, keys, c.heads_kv, c.head_dim}, key_types, key_rule, false, false, true};
-  const Expected v = {"v", c.v, {key_entries, keys, c.heads_kv, dv}, value_types, "of the type of k", false, false, true};
+  const Expected v = {"v",
+                      c.v,
+                      {key_entries, keys, c.heads_kv, dv},
+                      value_types,
+                      value_rules[c.k.dtype < 0 || c.k.dtype > GA_I8 ? GA_I8 : c.k.dtype],
+                      false,
+                      false,
+                      true};
   const Expected k_scale = {"k_scale", c.k_scale, {key_entries, keys, c.heads_kv, 1}, 1 << GA_F32, "f32", false,
                             false,     quantized};
   const Expected v_scale = {"v_scale", c.v_scale, {key_entries, keys, c.heads_kv, 1}, 1 << GA_F32, "f32", false,

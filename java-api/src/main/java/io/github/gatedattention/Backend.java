@@ -63,6 +63,13 @@ public abstract sealed class Backend permits CpuBackend, JavaBackend {
      */
     public abstract @Nullable String unavailableReason();
 
+    /**
+     * Says why this backend is slower than it is elsewhere: the pure Java one without Java's Vector API.
+     *
+     * @return one sentence, or null when nothing holds it back
+     */
+    public abstract @Nullable String slowReason();
+
     abstract Engine open(Settings settings);
 
     @Override
@@ -72,7 +79,7 @@ public abstract sealed class Backend permits CpuBackend, JavaBackend {
 
     private static final class Known {
         static final Backend CPU = new CpuBackend();
-        static final Backend JAVA = new JavaBackend(VectorModule.isUsable());
+        static final Backend JAVA = new JavaBackend(VectorModule.reasonAgainst());
     }
 
     /** Chosen, and the fallback logged, once. */
@@ -87,11 +94,11 @@ public abstract sealed class Backend permits CpuBackend, JavaBackend {
             System.getLogger("io.github.gatedattention")
                     .log(
                             System.Logger.Level.WARNING,
-                            VectorModule.isUsable()
+                            java().slowReason() == null
                                     ? "No native kernels, so attention runs on Java''s Vector API, slower: {0}"
-                                    : "No native kernels, so attention runs in plain Java, many times slower"
-                                            + " (--add-modules jdk.incubator.vector would make it faster): {0}",
-                            reason);
+                                    : "No native kernels, so attention runs in plain Java, many times slower ({1}): {0}",
+                            reason,
+                            java().slowReason());
             return java();
         }
     }

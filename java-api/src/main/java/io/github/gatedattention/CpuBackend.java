@@ -17,6 +17,11 @@ final class CpuBackend extends Backend {
     }
 
     @Override
+    public @Nullable String slowReason() {
+        return null;
+    }
+
+    @Override
     Engine open(Settings settings) {
         return new NativeEngine(settings);
     }

@@ -4,15 +4,15 @@ import org.jspecify.annotations.Nullable;
 
 /** Vectors where the JVM was started with {@code jdk.incubator.vector}, else plain loops; see {@link JavaEngine}. */
 final class JavaBackend extends Backend {
-    private final boolean vectors;
+    private final @Nullable String reasonAgainstVectors;
 
     /**
      * Makes the backend.
      *
-     * @param vectors whether to use the Vector API, which is then there
+     * @param reasonAgainstVectors why not to use the Vector API; null when it is there and to be used
      */
-    JavaBackend(boolean vectors) {
-        this.vectors = vectors;
+    JavaBackend(@Nullable String reasonAgainstVectors) {
+        this.reasonAgainstVectors = reasonAgainstVectors;
     }
 
     @Override
@@ -26,7 +26,12 @@ final class JavaBackend extends Backend {
     }
 
     @Override
+    public @Nullable String slowReason() {
+        return reasonAgainstVectors;
+    }
+
+    @Override
     Engine open(Settings settings) {
-        return new JavaEngine(settings, vectors);
+        return new JavaEngine(settings, reasonAgainstVectors == null);
     }
 }

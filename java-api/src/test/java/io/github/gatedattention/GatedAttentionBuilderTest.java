@@ -74,6 +74,7 @@ class GatedAttentionBuilderTest {
         assertThat(Backend.java().unavailableReason()).isNull();
         assertThat(Backend.cpu().isAvailable()).isEqualTo(Backend.cpu().unavailableReason() == null);
         assertThat(Backend.best().isAvailable()).isTrue();
+        assertThat(Backend.cpu().slowReason()).isNull();
         assertThat(Backend.cpu().name()).isEqualTo("cpu");
         assertThat(Backend.java()).hasToString("java");
     }

@@ -20,10 +20,10 @@ public final class JavaBackends {
     }
 
     private static final class Plain {
-        static final Backend BACKEND = new JavaBackend(false);
+        static final Backend BACKEND = new JavaBackend("tests ask for plain loops");
     }
 
     private static final class Vector {
-        static final Backend BACKEND = new JavaBackend(true);
+        static final Backend BACKEND = new JavaBackend(null);
     }
 }

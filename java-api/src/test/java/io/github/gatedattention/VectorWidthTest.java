@@ -28,21 +28,30 @@ class VectorWidthTest {
         assertThat(result.output()).contains("kernel: java_vector_f32_" + Math.min(own, bytes * BITS_PER_BYTE));
     }
 
-    /** Without the module, and with the switch: plain loops. */
+    /** Without the module, with the switch, and with both: plain loops, and all that stands against vectors. */
     @Test
     void plainLoopsOtherwise() {
-        assertThat(ChildJvm.run(List.of(), PathName.class).output()).contains("java_f32");
-        assertThat(ChildJvm.run(List.of("--add-modules=jdk.incubator.vector"), PathName.class)
-                        .output())
-                .contains("java_vector_f32");
-        assertThat(ChildJvm.run(
-                                List.of("--add-modules=jdk.incubator.vector", "-Dgatedattention.vector=false"),
-                                PathName.class)
-                        .output())
-                .contains("java_f32");
+        String vectors = "--add-modules=jdk.incubator.vector";
+        String off = "-Dgatedattention.vector=false";
+        assertThat(path(List.of()))
+                .contains("java_f32")
+                .contains("reason: the module jdk.incubator.vector is not present; --add-modules jdk.incubator.vector"
+                        + " would make it faster");
+        assertThat(path(List.of(vectors))).contains("java_vector_f32").contains("reason: null");
+        assertThat(path(List.of(vectors, off)))
+                .contains("java_f32")
+                .contains("reason: -Dgatedattention.vector=false asks for plain loops" + System.lineSeparator());
+        assertThat(path(List.of(off)))
+                .contains("java_f32")
+                .contains("reason: -Dgatedattention.vector=false asks for plain loops, and the module"
+                        + " jdk.incubator.vector is not present" + System.lineSeparator());
     }
 
-    /** Prints the kernel that {@link Backend#java()} uses. */
+    private static String path(List<String> options) {
+        return ChildJvm.run(options, PathName.class).output();
+    }
+
+    /** Prints the kernel that {@link Backend#java()} uses, and why. */
     static final class PathName {
         public static void main(String[] arguments) {
             try (GatedAttention attention = GatedAttention.builder()
@@ -52,6 +61,7 @@ class VectorWidthTest {
                     .build()) {
                 Tensor x = Tensor.withoutMemory(DataType.F32, 1, 40, 1, 8);
                 System.out.println(attention.explain(x, x).kernel());
+                System.out.println("reason: " + attention.backend().slowReason());
             }
         }
     }

@@ -31,12 +31,17 @@ public record Outcome(int code, String out, String err) {
 
     /** Runs a command in a JVM of its own, as a user does. */
     public static Outcome ofProcess(Path directory, Object... arguments) throws IOException, InterruptedException {
+        return ofProcess(List.of(), directory, arguments);
+    }
+
+    /** The same with options of the JVM. */
+    public static Outcome ofProcess(List<String> options, Path directory, Object... arguments)
+            throws IOException, InterruptedException {
         var command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "--enable-native-access=ALL-UNNAMED",
-                "-cp",
-                System.getProperty("java.class.path"),
-                Main.class.getName()));
+                "--enable-native-access=ALL-UNNAMED"));
+        command.addAll(options);
+        command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
         command.addAll(List.of(strings(arguments)));
         Path out = directory.resolve("stdout.txt");
         Path err = directory.resolve("stderr.txt");

@@ -1,9 +1,11 @@
 package io.github.gatedattention.cli.doctor;
 
 import io.github.gatedattention.Backend;
+import io.github.gatedattention.DataType;
 import io.github.gatedattention.GatedAttention;
 import io.github.gatedattention.GatedAttentionException;
 import io.github.gatedattention.InstructionSet;
+import io.github.gatedattention.Tensor;
 import io.github.gatedattention.bindings.ExtractionDirectory;
 import io.github.gatedattention.bindings.LibraryFacts;
 import io.github.gatedattention.bindings.NativeLibrary;
@@ -14,6 +16,7 @@ import io.github.gatedattention.cli.Machine;
 import io.github.gatedattention.cli.Names;
 import io.github.gatedattention.cli.Version;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -22,6 +25,8 @@ import org.jspecify.annotations.Nullable;
 
 /** Looks at this machine, this JVM and the native library. The keys are documented in docs/cli.md and stay as they are. */
 final class Diagnosis {
+    private static final int HEAD_DIM = 64;
+
     private final Report report = new Report();
 
     private Diagnosis() {}
@@ -37,6 +42,7 @@ final class Diagnosis {
         diagnosis.nativeAccess(access);
         diagnosis.temporaryDirectory();
         diagnosis.backends();
+        diagnosis.javaBackend();
         return diagnosis.report;
     }
 
@@ -98,7 +104,7 @@ final class Diagnosis {
     private static InstructionSet chosenInstructionSet() {
         try (var attention = GatedAttention.builder()
                 .queryHeads(1)
-                .headDim(64)
+                .headDim(HEAD_DIM)
                 .threads(1)
                 .backend(Backends.best())
                 .build()) {
@@ -111,7 +117,7 @@ final class Diagnosis {
         facts.put("available_processors", Runtime.getRuntime().availableProcessors());
         try (var attention = GatedAttention.builder()
                 .queryHeads(1)
-                .headDim(64)
+                .headDim(HEAD_DIM)
                 .backend(Backend.java())
                 .build()) {
             facts.put("default_per_call", attention.threads());
@@ -159,6 +165,30 @@ final class Diagnosis {
             facts.put("default", backend == best);
             facts.put("available", backend.isAvailable());
             facts.put("reason", backend.unavailableReason());
+        }
+    }
+
+    /** Which of its two ways the pure Java backend takes in this JVM, and what stands against the faster one. */
+    private void javaBackend() {
+        Backend backend = Backend.java();
+        String reason = backend.slowReason();
+        Map<String, @Nullable Object> facts = report.section("java_backend");
+        facts.put("path", reason == null ? "vector_api" : "plain_loops");
+        facts.put("kernel", javaKernel(backend));
+        if (reason != null) {
+            facts.put("reason", reason);
+        }
+    }
+
+    private static String javaKernel(Backend backend) {
+        try (var arena = Arena.ofConfined();
+                var attention = GatedAttention.builder()
+                        .queryHeads(1)
+                        .headDim(HEAD_DIM)
+                        .backend(backend)
+                        .build()) {
+            var x = Tensor.allocate(arena, DataType.F32, 1, 1, 1, HEAD_DIM);
+            return attention.explain(x, x).kernel();
         }
     }
 }

@@ -15,7 +15,8 @@ import picocli.CommandLine.Spec;
         versionProvider = Version.class,
         description = {
             "Says what is loaded and from where, which instruction set is in use and why no better one,",
-            "threads, native access, the temporary directory, and each backend or why it is absent.",
+            "threads, native access, the temporary directory, each backend or why it is absent, and whether",
+            "the pure Java one runs on the Vector API or in plain loops, and why.",
             ""
         })
 public final class DoctorCommand implements Callable<Integer> {

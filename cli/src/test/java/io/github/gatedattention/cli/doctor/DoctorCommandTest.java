@@ -6,11 +6,14 @@ import io.github.gatedattention.Backend;
 import io.github.gatedattention.InstructionSet;
 import io.github.gatedattention.cli.Outcome;
 import io.github.gatedattention.cli.Version;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.core.JsonParser;
 import tools.jackson.core.JsonToken;
 import tools.jackson.core.ObjectReadContext;
@@ -71,7 +74,8 @@ class DoctorCommandTest {
                         "threads",
                         "native_access",
                         "temporary_directory",
-                        "backends");
+                        "backends",
+                        "java_backend");
         assertThat(section(report, "program"))
                 .containsOnlyKeys("version", "java_home")
                 .containsEntry("version", Version.current());
@@ -124,8 +128,38 @@ class DoctorCommandTest {
     void textIsAligned() {
         String text = Outcome.of("doctor").succeeded().out();
         assertThat(text).contains("native library", "instruction sets", "temporary directory", "backends");
+        assertThat(text).containsPattern("java backend\\R {2}path +vector_api\\R {2}kernel +java_vector_f32_");
         assertThat(text.lines().filter(line -> line.startsWith("  ")))
                 .allSatisfy(line -> assertThat(line.substring(0, 24)).matches("  \\S.* "))
                 .allSatisfy(line -> assertThat(line.charAt(24)).isNotEqualTo(' '));
+    }
+
+    /** Every way of the pure Java backend, each in a JVM that has it. */
+    @Test
+    void theJavaBackendSaysWhichWayItTakesAndWhy(@TempDir Path directory) throws IOException, InterruptedException {
+        String vectors = "--add-modules=jdk.incubator.vector";
+        String off = "-Dgatedattention.vector=false";
+        assertThat(javaBackend(directory, vectors))
+                .containsOnlyKeys("path", "kernel")
+                .containsEntry("path", "vector_api")
+                .hasEntrySatisfying(
+                        "kernel", kernel -> assertThat(kernel.toString()).matches("java_vector_f32_\\d+"));
+        assertThat(javaBackend(directory))
+                .containsEntry("path", "plain_loops")
+                .containsEntry("kernel", "java_f32")
+                .containsEntry(
+                        "reason",
+                        "the module jdk.incubator.vector is not present;"
+                                + " --add-modules jdk.incubator.vector would make it faster");
+        assertThat(javaBackend(directory, vectors, off))
+                .containsEntry("path", "plain_loops")
+                .containsEntry("reason", off + " asks for plain loops");
+    }
+
+    private static Map<String, Object> javaBackend(Path directory, String... options)
+            throws IOException, InterruptedException {
+        Outcome outcome = Outcome.ofProcess(List.of(options), directory, "doctor", "--json");
+        assertThat(outcome.code()).as(outcome.err()).isZero();
+        return section(parse(outcome.out()), "java_backend");
     }
 }

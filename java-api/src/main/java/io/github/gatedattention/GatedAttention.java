@@ -1,6 +1,10 @@
 package io.github.gatedattention;
 
+import java.lang.foreign.Arena;
 import java.util.Objects;
+import java.util.concurrent.Executor;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.RejectedExecutionException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -8,8 +12,8 @@ import org.jspecify.annotations.Nullable;
  * <a href="https://arxiv.org/abs/2505.06708">arXiv 2505.06708</a>.
  *
  * <p>An instance holds the settings that stay the same from call to call, usually those of one layer. Instances with
- * the same number of threads share them. All methods are safe from any thread, virtual ones included; a native call
- * keeps the carrier of a virtual thread for as long as it runs.
+ * the same number of threads share them. All methods are safe from any thread, virtual ones included; a call keeps the
+ * carrier of a virtual thread for as long as it runs, unless an {@linkplain Builder#executor executor} makes it.
  *
  * <p>Wrong arguments throw {@link IllegalArgumentException} before anything is written, naming the argument and both
  * values.
@@ -24,11 +28,13 @@ public final class GatedAttention implements AutoCloseable {
     private final Settings settings;
     private final Backend backend;
     private final Engine engine;
+    private final Calls calls;
 
-    private GatedAttention(Settings settings, Backend backend) {
+    private GatedAttention(Settings settings, Backend backend, @Nullable Executor executor) {
         this.settings = settings;
         this.backend = backend;
         this.engine = backend.open(settings);
+        this.calls = new Calls(engine, executor);
     }
 
     /**
@@ -52,13 +58,18 @@ public final class GatedAttention implements AutoCloseable {
      * @throws IllegalStateException when this instance or the arena of a tensor is closed
      * @throws WrongThreadException when the arena of a tensor is confined to another thread
      * @throws GatedAttentionException when native code fails
+     * @throws RejectedExecutionException when the {@linkplain Builder#executor executor} refuses the call
      */
     public void forward(Tensor q, Tensor k, Tensor v, @Nullable Tensor gate, Tensor out) {
         Objects.requireNonNull(q, "q is null");
         Objects.requireNonNull(k, "k is null");
         Objects.requireNonNull(v, "v is null");
         Objects.requireNonNull(out, "out is null");
-        engine.forward(q, k, v, gate, out, null, null, null, null);
+        if (calls.areDirect()) {
+            engine.forward(q, k, v, gate, out, null, null, null, null);
+        } else {
+            calls.forward(Operands.of(q, k, v, gate, out));
+        }
     }
 
     /**
@@ -70,19 +81,15 @@ public final class GatedAttention implements AutoCloseable {
      * @throws IllegalStateException when this instance or the arena of a tensor is closed
      * @throws WrongThreadException when the arena of a tensor is confined to another thread
      * @throws GatedAttentionException when native code fails
+     * @throws RejectedExecutionException when the {@linkplain Builder#executor executor} refuses the call
      */
     public void forward(Operands operands) {
         Objects.requireNonNull(operands, "operands is null");
-        engine.forward(
-                operands.q(),
-                operands.k(),
-                operands.v(),
-                operands.gate(),
-                operands.out(),
-                operands.normWeight(),
-                operands.keyLengths(),
-                operands.lse(),
-                operands.sink());
+        if (calls.areDirect()) {
+            engine.forward(operands);
+        } else {
+            calls.forward(operands);
+        }
     }
 
     /**
@@ -95,7 +102,7 @@ public final class GatedAttention implements AutoCloseable {
      * @throws GatedAttentionException when native code refuses the call
      */
     public PreparedForward prepare(Operands operands) {
-        return engine.prepare(Objects.requireNonNull(operands, "operands is null"));
+        return calls.prepare(Objects.requireNonNull(operands, "operands is null"));
     }
 
     /**
@@ -189,6 +196,7 @@ public final class GatedAttention implements AutoCloseable {
         private boolean keyValueHeadsGiven;
         private boolean valueHeadDimGiven;
         private @Nullable InstructionSet maxInstructionSet;
+        private @Nullable Executor executor;
 
         private Builder() {}
 
@@ -308,6 +316,29 @@ public final class GatedAttention implements AutoCloseable {
         }
 
         /**
+         * Sets who makes the calls of virtual threads. A call keeps the thread it runs on until it ends; with an executor
+         * of platform threads that is one of those, and the virtual thread waits without a carrier. Calls of platform
+         * threads stay where they are, and so does everything but {@link GatedAttention#forward(Operands) forward} and {@link PreparedForward#run}. The
+         * default is no executor.
+         *
+         * <p>What a call throws, its caller gets. An interrupt neither ends the wait nor the call, so that memory is the
+         * caller's again once the call returns; the thread's interrupt status is set then. Tensors of these calls must lie
+         * in arenas that all threads may use, such as {@link Arena#ofShared()}, else they throw {@link
+         * WrongThreadException}; such an arena can be closed while the call waits for a thread, which refuses the call.
+         * When the executor refuses a call, or is an {@link ExecutorService} that ends before it begins it, the caller gets
+         * {@link RejectedExecutionException}. Handing over costs ten to twenty microseconds and a few small objects.
+         *
+         * {@snippet file="io/github/gatedattention/examples/ExamplesTest.java" region="executor"}
+         *
+         * @param platformThreads runs each task it accepts, best on platform threads; stays the caller's, who shuts it down
+         * @return this
+         */
+        public Builder executor(Executor platformThreads) {
+            executor = Objects.requireNonNull(platformThreads, "executor is null");
+            return this;
+        }
+
+        /**
          * Caps the instruction set of native kernels, as {@code GA_MAX_ISA} in the environment does too. The default is
          * no cap.
          *
@@ -359,7 +390,7 @@ public final class GatedAttention implements AutoCloseable {
             }
             Settings settings = new Settings(
                     queryHeads, kvHeads, headDim, valueDim, dataType, gate, mask, factor, workers, maxInstructionSet);
-            return new GatedAttention(settings, chosen);
+            return new GatedAttention(settings, chosen, executor);
         }
 
         private static void checkHeads(String name, int heads) {

@@ -4,9 +4,6 @@ import org.jspecify.annotations.Nullable;
 
 /** The pure Java backend: checks a call, and computes it with vectors or with plain loops. */
 final class JavaEngine implements Engine {
-    /** Stands for any helper: a confined arena is closed to it. */
-    private static final Thread STRANGER = Thread.ofPlatform().unstarted(() -> {});
-
     private final Settings settings;
     private final JavaPath path;
     private volatile boolean closed;
@@ -106,7 +103,7 @@ final class JavaEngine implements Engine {
                     + Thread.currentThread().getName() + "; allocate it from Arena.ofShared()");
         }
         CallCheck.requireOpen(name, tensor);
-        return tensor.segment().isAccessibleBy(STRANGER);
+        return TensorMemory.isForAllThreads(tensor.segment());
     }
 
     private static void checkStillOpen(String name, @Nullable Tensor tensor) {

@@ -6,7 +6,15 @@ import java.util.Objects;
 
 /** Whether memory, or an array, fits a tensor. */
 final class TensorMemory {
+    /** Stands for any thread that opened no arena: a confined one is closed to it. */
+    private static final Thread STRANGER = Thread.ofPlatform().unstarted(() -> {});
+
     private TensorMemory() {}
+
+    /** Whether every thread may use the segment; that of a confined arena is for its own thread alone. */
+    static boolean isForAllThreads(MemorySegment segment) {
+        return segment.isAccessibleBy(STRANGER);
+    }
 
     /** Refuses segments that native code cannot read, or that end before the last element. */
     static void check(MemorySegment segment, DataType dataType, long[] shape, long[] strides) {

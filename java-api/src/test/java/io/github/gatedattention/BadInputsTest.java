@@ -398,6 +398,7 @@ class BadInputsTest {
         refused(() -> builder.dataType(null), NullPointerException.class, "dataType");
         refused(() -> builder.backend(null), NullPointerException.class, "backend");
         refused(() -> builder.maxInstructionSet(null), NullPointerException.class, "maxInstructionSet");
+        refused(() -> builder.executor(null), NullPointerException.class, "executor");
         refused(() -> Gate.elementwise(null), NullPointerException.class, "activation");
         refused(
                 () -> Gate.elementwise(Activation.TANH).withCombination(null),

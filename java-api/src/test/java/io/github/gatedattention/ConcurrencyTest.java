@@ -12,6 +12,9 @@ import java.util.List;
 import java.util.Random;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executor;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReferenceArray;
@@ -40,9 +43,10 @@ class ConcurrencyTest {
         final GatedAttention attention;
         final PreparedForward prepared;
 
-        Shared(Target target, Sample.Shape shape, int threads) {
+        Shared(Target target, Sample.Shape shape, int threads, Executor executor) {
             sample = Sample.of(arena, SETTING, DataType.F32, shape);
-            attention = sample.builder(target).threads(threads).build();
+            attention =
+                    sample.builder(target).threads(threads).executor(executor).build();
             prepared = attention.prepare(sample.operands());
         }
     }
@@ -50,16 +54,18 @@ class ConcurrencyTest {
     /** What all threads share, and what they found. */
     private static final class Arenas {
         final Target target;
+        final Executor executor;
         final AtomicReferenceArray<Shared> places = new AtomicReferenceArray<>(PLACES);
         final byte[][] expected = new byte[SHAPES.length][];
         final ConcurrentLinkedQueue<String> wrong = new ConcurrentLinkedQueue<>();
         final AtomicInteger results = new AtomicInteger();
         final AtomicInteger refusals = new AtomicInteger();
 
-        Arenas(Target target) {
+        Arenas(Target target, Executor executor) {
             this.target = target;
+            this.executor = executor;
             for (int n = 0; n < SHAPES.length; n++) {
-                Shared alone = new Shared(target, SHAPES[n], 1);
+                Shared alone = new Shared(target, SHAPES[n], 1, executor);
                 alone.prepared.run();
                 expected[n] = alone.sample.outputBytes();
                 alone.attention.close();
@@ -71,7 +77,7 @@ class ConcurrencyTest {
         }
 
         private Shared open(int n) {
-            return new Shared(target, SHAPES[n % SHAPES.length], 1 + n % 3);
+            return new Shared(target, SHAPES[n % SHAPES.length], 1 + n % 3, executor);
         }
 
         /** One random deed. */
@@ -140,18 +146,30 @@ class ConcurrencyTest {
     @MethodSource("backends")
     @Timeout(value = SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     void sixtyFourPlatformThreads(Target target) throws InterruptedException {
-        run(target, Thread.ofPlatform().daemon(), 64, 25);
+        run(target, Thread.ofPlatform().daemon(), 64, 25, Runnable::run);
     }
 
     @ParameterizedTest
     @MethodSource("backends")
     @Timeout(value = SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     void thousandVirtualThreads(Target target) throws InterruptedException {
-        run(target, Thread.ofVirtual(), 1000, 4);
+        run(target, Thread.ofVirtual(), 1000, 4, Runnable::run);
     }
 
-    private static void run(Target target, Thread.Builder builder, int threads, int deeds) throws InterruptedException {
-        Arenas arenas = new Arenas(target);
+    /** Things close not only during calls, but also while calls wait for their turn. */
+    @ParameterizedTest
+    @MethodSource("backends")
+    @Timeout(value = SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    void thousandVirtualThreadsOnAnExecutor(Target target) throws InterruptedException {
+        try (ExecutorService platform = Executors.newFixedThreadPool(3)) {
+            run(target, Thread.ofVirtual(), 1000, 4, platform);
+        }
+    }
+
+    /** The executor makes the calls of virtual threads. */
+    private static void run(Target target, Thread.Builder builder, int threads, int deeds, Executor executor)
+            throws InterruptedException {
+        Arenas arenas = new Arenas(target, executor);
         CountDownLatch go = new CountDownLatch(1);
         List<Thread> started = new ArrayList<>();
         for (int n = 0; n < threads; n++) {

@@ -14,7 +14,6 @@ import io.github.gatedattention.PreparedForward;
 import io.github.gatedattention.Tensor;
 import java.lang.foreign.Arena;
 import java.util.List;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import org.junit.jupiter.api.Test;
@@ -98,16 +97,20 @@ class ExamplesTest {
     }
 
     @Test
-    void virtualThreads() throws InterruptedException, ExecutionException {
-        try (Arena arena = Arena.ofShared();
-                GatedAttention attention =
-                        GatedAttention.builder().queryHeads(1).headDim(8).build()) {
+    void virtualThreads() throws InterruptedException {
+        try (Arena arena = Arena.ofShared()) {
             Tensor x = Tensor.copyOf(arena, DataType.F32, new float[8], 1, 1, 1, 8);
-            Tensor out = Tensor.allocate(arena, DataType.F32, 1, 1, 1, 8);
-            // @start region="virtual-threads"
-            // Long calls go to platform threads, so that virtual threads keep their carriers.
-            try (ExecutorService kernels = Executors.newFixedThreadPool(2)) {
-                kernels.submit(() -> attention.forward(x, x, x, x, out)).get();
+            Tensor out = Tensor.copyOf(arena, DataType.F32, new float[] {1, 1, 1, 1, 1, 1, 1, 1}, 1, 1, 1, 8);
+            // @start region="executor"
+            // Two calls at a time, each on a platform thread: virtual threads wait without holding a carrier.
+            try (ExecutorService kernels = Executors.newFixedThreadPool(2);
+                    GatedAttention attention = GatedAttention.builder()
+                            .queryHeads(1)
+                            .headDim(8)
+                            .executor(kernels)
+                            .build()) {
+                Thread.startVirtualThread(() -> attention.forward(x, x, x, x, out))
+                        .join();
             }
             // @end
             assertThat(out.toFloatArray()).containsOnly(0);

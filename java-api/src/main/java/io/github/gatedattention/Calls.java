@@ -1,0 +1,76 @@
+package io.github.gatedattention;
+
+import java.util.concurrent.Executor;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How the forward calls of one attention are made: straight to the engine, which is all that {@link #areDirect} calls
+ * do, or by a thread of the executor.
+ */
+final class Calls {
+    private final Engine engine;
+    private final @Nullable Executor executor;
+
+    Calls(Engine engine, @Nullable Executor executor) {
+        this.engine = engine;
+        this.executor = executor;
+    }
+
+    /** Whether a call of this thread is the engine's alone; else {@link #forward} makes it. */
+    boolean areDirect() {
+        return executor == null || !Thread.currentThread().isVirtual();
+    }
+
+    void forward(Operands operands) {
+        make(operands, () -> engine.forward(operands));
+    }
+
+    private void make(Operands operands, Runnable call) {
+        if (executor != null && Thread.currentThread().isVirtual()) {
+            requireShared(operands);
+            Handoff.run(executor, call);
+        } else {
+            call.run();
+        }
+    }
+
+    PreparedForward prepare(Operands operands) {
+        return new Prepared(this, engine.prepare(operands), operands);
+    }
+
+    /** A prepared call of the engine, made as all others are. */
+    record Prepared(Calls calls, PreparedForward call, Operands operands) implements PreparedForward {
+        @Override
+        public void run() {
+            if (calls.areDirect()) {
+                call.run();
+            } else {
+                calls.make(operands, call::run);
+            }
+        }
+    }
+
+    /** Confined memory is closed to the executor's threads: that is known before it waits in a queue. */
+    private static void requireShared(Operands o) {
+        requireShared("q", o.q());
+        requireShared("k", o.k());
+        requireShared("v", o.v());
+        requireShared("gate", o.gate());
+        requireShared("out", o.out());
+        requireShared("normWeight", o.normWeight());
+        requireShared("keyLengths", o.keyLengths());
+        requireShared("lse", o.lse());
+        requireShared("sink", o.sink());
+    }
+
+    private static void requireShared(String name, @Nullable Tensor tensor) {
+        if (tensor == null) {
+            return;
+        }
+        CallCheck.requireOpen(name, tensor);
+        if (!TensorMemory.isForAllThreads(tensor.segment())) {
+            throw new WrongThreadException(name + " belongs to a confined arena, which the threads of this"
+                    + " GatedAttention's executor cannot reach; allocate it from Arena.ofShared()");
+        }
+    }
+}

@@ -28,26 +28,30 @@ public record Plan(
         long flop,
         long bytes) {
 
+    private static final String[] BYTES = {" bytes", " KiB", " MiB", " GiB", " TiB"};
+    private static final String[] FLOP = {" FLOP", " kFLOP", " MFLOP", " GFLOP", " TFLOP", " PFLOP"};
+
+    /** The plan in one line, for people: {@code cpu/prefill_f32_avx2 (AVX2, 2 threads): 12 tasks of 192 query rows, ...}. */
     @Override
     public String toString() {
-        return String.format(
-                Locale.ROOT,
-                "%s/%s (%s, %d threads): %d tasks of %d query rows, %d keys per step, %s workspace, %.3f GFLOP, %s moved",
-                backend,
-                kernel,
-                instructionSet,
-                threads,
-                tasks,
-                queryBlock,
-                keyBlock,
-                inUnits(workspaceBytes),
-                flop / 1e9,
-                inUnits(bytes));
+        return backend + "/" + kernel + " (" + instructionSet + ", " + count(threads, "thread") + "): "
+                + count(tasks, "task") + " of " + count(queryBlock, "query row") + ", " + count(keyBlock, "key")
+                + " per step, " + inUnits(workspaceBytes, 1024, BYTES) + " workspace, " + inUnits(flop, 1000, FLOP)
+                + ", " + inUnits(bytes, 1024, BYTES) + " moved";
     }
 
-    private static String inUnits(long bytes) {
-        return bytes < 1024 * 1024
-                ? String.format(Locale.ROOT, "%.1f KiB", bytes / 1024.0)
-                : String.format(Locale.ROOT, "%.1f MiB", bytes / (1024.0 * 1024));
+    private static String count(long number, String unit) {
+        return number + " " + unit + (number == 1 ? "" : "s");
+    }
+
+    /** In the largest unit that leaves at least 1; whole numbers of the smallest one. */
+    private static String inUnits(long value, int step, String[] units) {
+        int unit = 0;
+        double scaled = value;
+        while (scaled >= step && unit < units.length - 1) {
+            scaled /= step;
+            unit++;
+        }
+        return unit == 0 ? value + units[0] : String.format(Locale.ROOT, "%.1f%s", scaled, units[unit]);
     }
 }

@@ -6,6 +6,7 @@
 module io.github.gatedattention {
     requires io.github.gatedattention.bindings;
     requires static jdk.incubator.vector; // the pure Java backend is faster with it
+    requires static jdk.jfr; // calls can be recorded with it
     requires static transitive org.jspecify;
 
     exports io.github.gatedattention;

@@ -5,20 +5,24 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * How the forward calls of one attention are made: straight to the engine, which is all that {@link #areDirect} calls
- * do, or by a thread of the executor.
+ * do, or by a thread of the executor, or with a record of it.
  */
 final class Calls {
+    private final Settings settings;
+    private final String backend;
     private final Engine engine;
     private final @Nullable Executor executor;
 
-    Calls(Engine engine, @Nullable Executor executor) {
+    Calls(Settings settings, String backend, Engine engine, @Nullable Executor executor) {
+        this.settings = settings;
+        this.backend = backend;
         this.engine = engine;
         this.executor = executor;
     }
 
     /** Whether a call of this thread is the engine's alone; else {@link #forward} makes it. */
     boolean areDirect() {
-        return executor == null || !Thread.currentThread().isVirtual();
+        return !Recorder.isOn() && (executor == null || !Thread.currentThread().isVirtual());
     }
 
     void forward(Operands operands) {
@@ -26,12 +30,22 @@ final class Calls {
     }
 
     private void make(Operands operands, Runnable call) {
+        if (Recorder.isOn()) {
+            ForwardEvent.record(
+                    () -> perform(operands, call), () -> engine.explain(operands), settings, backend, operands);
+        } else {
+            perform(operands, call);
+        }
+    }
+
+    /** Makes a call; gives how long it waited for the executor, in nanoseconds. */
+    private long perform(Operands operands, Runnable call) {
         if (executor != null && Thread.currentThread().isVirtual()) {
             requireShared(operands);
-            Handoff.run(executor, call);
-        } else {
-            call.run();
+            return Handoff.run(executor, call);
         }
+        call.run();
+        return 0;
     }
 
     PreparedForward prepare(Operands operands) {

@@ -15,6 +15,9 @@ import org.jspecify.annotations.Nullable;
  * the same number of threads share them. All methods are safe from any thread, virtual ones included; a call keeps the
  * carrier of a virtual thread for as long as it runs, unless an {@linkplain Builder#executor executor} makes it.
  *
+ * <p>Calls that end well are events of JDK Flight Recorder while it records them, named {@code
+ * io.github.gatedattention.Forward}: about 2 µs and 1.1 KB per call, and nothing while it does not.
+ *
  * <p>Wrong arguments throw {@link IllegalArgumentException} before anything is written, naming the argument and both
  * values.
  *
@@ -34,7 +37,7 @@ public final class GatedAttention implements AutoCloseable {
         this.settings = settings;
         this.backend = backend;
         this.engine = backend.open(settings);
-        this.calls = new Calls(engine, executor);
+        this.calls = new Calls(settings, backend.name(), engine, executor);
     }
 
     /**
@@ -47,7 +50,8 @@ public final class GatedAttention implements AutoCloseable {
     }
 
     /**
-     * Computes attention. Writes {@code out} and nothing else, and allocates nothing on the {@code cpu} backend.
+     * Computes attention. Writes {@code out} and nothing else, and allocates nothing on the {@code cpu} backend, unless
+     * the call is recorded or handed to the {@linkplain Builder#executor executor}.
      *
      * @param q queries {@code [B, Sq, Hq, D]}
      * @param k keys {@code [B, Sk, Hkv, D]}
@@ -110,7 +114,7 @@ public final class GatedAttention implements AutoCloseable {
      *
      * @param q queries {@code [B, Sq, Hq, D]}
      * @param k keys {@code [B, Sk, Hkv, D]}
-     * @return kernel, blocks, work and scratch memory
+     * @return kernel, blocks, work and scratch memory; {@link Plan#toString} says them in one line
      * @throws IllegalArgumentException when a tensor does not fit the settings or the other
      * @throws IllegalStateException when this instance is closed
      */
@@ -124,7 +128,7 @@ public final class GatedAttention implements AutoCloseable {
      * Says what a call would do; computes nothing.
      *
      * @param operands the tensors
-     * @return kernel, blocks, work and scratch memory
+     * @return kernel, blocks, work and scratch memory; {@link Plan#toString} says them in one line
      * @throws IllegalArgumentException when a tensor does not fit the settings or another tensor, or a key length is
      *     outside 0 to Sk
      * @throws IllegalStateException when this instance is closed

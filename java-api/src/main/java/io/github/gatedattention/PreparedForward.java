@@ -12,7 +12,8 @@ import java.util.concurrent.RejectedExecutionException;
 public sealed interface PreparedForward permits Calls.Prepared, JavaEngine.Prepared, NativeEngine.Prepared {
 
     /**
-     * Computes. Allocates nothing once warm, but on the {@code java} backend without {@code jdk.incubator.vector}.
+     * Computes. Allocates nothing once warm, but on the {@code java} backend without {@code jdk.incubator.vector}, and
+     * when the call is recorded or handed to the {@linkplain GatedAttention.Builder#executor executor}.
      *
      * @throws IllegalArgumentException when a key length is outside 0 to Sk
      * @throws IllegalStateException when the attention or the arena of a tensor is closed

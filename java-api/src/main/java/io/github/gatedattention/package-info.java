@@ -10,7 +10,7 @@
  * <p>{@link io.github.gatedattention.Tensor} views off-heap memory that the caller owns, {@link
  * io.github.gatedattention.Gate} and {@link io.github.gatedattention.Mask} say what is computed, {@link
  * io.github.gatedattention.GatedAttention} computes it and {@link io.github.gatedattention.Operands} lists the shapes.
- * Nothing is copied on the way, and a call on the {@code cpu} backend allocates nothing.
+ * Nothing is copied on the way, and a call on the {@code cpu} backend that nobody records allocates nothing.
  *
  * <p>Wrong arguments throw {@link java.lang.IllegalArgumentException}, closed things {@link
  * java.lang.IllegalStateException}, memory of another thread {@link java.lang.WrongThreadException}, and native failures

@@ -32,7 +32,11 @@ final class CallSlot {
 
     CallSlot(Settings settings) {
         // Automatic: freed with the slot, and kept during a call at no cost.
-        Arena arena = Arena.ofAuto();
+        this(settings, Arena.ofAuto());
+    }
+
+    /** A slot whose structs end with the arena. */
+    CallSlot(Settings settings, Arena arena) {
         this.params = AttentionStruct.allocate(arena, settings);
         this.error = ga_error.allocate(arena);
         this.settings = settings;

@@ -114,7 +114,7 @@ final class NativeEngine implements Engine {
         checkOpen();
         try (Arena arena = Arena.ofConfined()) {
             Operands o = operands.withKeyLengths(copyOf(operands.keyLengths(), arena));
-            CallSlot slot = new CallSlot(settings);
+            CallSlot slot = new CallSlot(settings, arena);
             slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse(), o.sink());
             MemorySegment plan = ga_attention_plan.allocate(arena);
             ga_attention_plan.struct_size(plan, ga_attention_plan.sizeof());

@@ -215,7 +215,8 @@ GA_API ga_status ga_attention_forward(ga_runtime runtime, const ga_attention_par
 GA_API ga_status ga_attention_forward_holding(ga_runtime runtime, const ga_attention_params *params, ga_error *error,
                                               const void *hold0, const void *hold1, const void *hold2, const void *hold3,
                                               const void *hold4, const void *hold5, const void *hold6, const void *hold7,
-                                              const void *hold8) GA_NOEXCEPT;
+                                              const void *hold8, const void *hold9, const void *hold10,
+                                              const void *hold11, const void *hold12, const void *hold13) GA_NOEXCEPT;
 
 #ifdef __cplusplus
 }

@@ -32,8 +32,7 @@ final class AttentionLoops {
     private final Tensor out;
     private final @Nullable Tensor lse;
     private final @Nullable Tensor sink;
-    private final long[] keyLengths;
-    private final long seqQ;
+    private final SequenceTable sequences;
 
     private final double[][] queries; // [QUERY_BLOCK, D]
     private final double[][] keyColumns; // [D, KEY_BLOCK]: the block of K, transposed
@@ -46,7 +45,7 @@ final class AttentionLoops {
     private final float[] result;
 
     /** Scratch memory for one thread; the operands were checked. */
-    AttentionLoops(Settings settings, Operands operands, long[] keyLengths) {
+    AttentionLoops(Settings settings, Operands operands, SequenceTable sequences) {
         this.settings = settings;
         this.q = operands.q();
         this.k = operands.k();
@@ -56,8 +55,7 @@ final class AttentionLoops {
         this.out = operands.out();
         this.lse = operands.lse();
         this.sink = operands.sink();
-        this.keyLengths = keyLengths;
-        this.seqQ = q.dim(1);
+        this.sequences = sequences;
         int dim = settings.headDim();
         int valueDim = settings.valueHeadDim();
         queries = new double[QUERY_BLOCK][dim];
@@ -76,16 +74,34 @@ final class AttentionLoops {
         return Double.BYTES * doubles + (long) Float.BYTES * (Math.max(dim, valueDim) + valueDim);
     }
 
-    /** Rows {@code first} to {@code first + QUERY_BLOCK - 1}, as far as there are, of sequence {@code b} and head h. */
-    void run(long b, int h, long first) {
-        int rows = (int) Math.min(QUERY_BLOCK, seqQ - first);
-        long length = keyLengths[(int) b];
-        int keyHead = h / settings.group();
+    /**
+     * Rows {@code first} to {@code first + QUERY_BLOCK - 1}, as far as there are, of sequence {@code b} and head h. Rows of
+     * padding come out as rows that see no key.
+     */
+    void run(int b, int h, long first) {
+        long seqQ = sequences.queries(b);
+        int rows = (int) Math.min(QUERY_BLOCK, seqQ + sequences.padding(b) - first);
+        int attending = Math.clamp(seqQ - first, 0, Math.max(0, rows));
         for (int r = 0; r < rows; r++) {
-            loadWide(q, offset(q, b, first + r, h), queries[r]);
             Arrays.fill(y[r], 0);
             maximum[r] = Double.NEGATIVE_INFINITY;
             sum[r] = 0;
+        }
+        if (attending > 0) {
+            attend(b, h, first, attending);
+        }
+        for (int r = 0; r < rows; r++) {
+            finish(r, b, first + r, h);
+        }
+    }
+
+    private void attend(int b, int h, long first, int rows) {
+        long seqQ = sequences.queries(b);
+        long length = sequences.keys(b);
+        int keyHead = h / settings.group();
+        int entry = sequences.queryEntry(b);
+        for (int r = 0; r < rows; r++) {
+            loadWide(q, offset(q, entry, sequences.queryRow(b, first + r), h), queries[r]);
         }
         // Both ends of what a row sees rise with the row, so the first and the last row bound the block's keys.
         Mask mask = settings.mask();
@@ -102,19 +118,16 @@ final class AttentionLoops {
                 }
             }
         }
-        for (int r = 0; r < rows; r++) {
-            finish(r, b, first + r, h);
-        }
     }
 
-    private void loadKeysAndValues(long b, int keyHead, long key, int n) {
+    private void loadKeysAndValues(int b, int keyHead, long key, int n) {
         int dim = settings.headDim();
         for (int j = 0; j < n; j++) {
-            load(k, offset(k, b, key + j, keyHead), row, dim);
+            load(k, sequences.keyOffset(k, b, key + j, keyHead), row, dim);
             for (int d = 0; d < dim; d++) {
                 keyColumns[d][j] = row[d];
             }
-            loadWide(v, offset(v, b, key + j, keyHead), values[j]);
+            loadWide(v, sequences.keyOffset(v, b, key + j, keyHead), values[j]);
         }
     }
 
@@ -157,11 +170,13 @@ final class AttentionLoops {
     }
 
     /** Normalizes, steps, gates, rounds and writes row r, which is query i. */
-    private void finish(int r, long b, long i, int h) {
+    private void finish(int r, int b, long i, int h) {
+        int entry = sequences.queryEntry(b);
+        long place = sequences.queryRow(b, i);
         double logit = Sink.of(sink, h);
         if (lse != null) {
             float logSumExp = (float) Sink.logSumExp(logit, sum[r], maximum[r]);
-            Elements.set(DataType.F32, lse.segment(), offset(lse, b, h, i), logSumExp);
+            Elements.set(DataType.F32, lse.segment(), offset(lse, entry, h, place), logSumExp);
         }
         Gate setting = settings.gate();
         double share = Sink.share(logit, sum[r], maximum[r]);
@@ -184,9 +199,9 @@ final class AttentionLoops {
             }
         }
         if (gate != null) {
-            applyGate(setting, gate, b, i, h);
+            applyGate(setting, gate, entry, place, h);
         }
-        Elements.store(out.dataType(), result, 0, out.segment(), offset(out, b, i, h), result.length);
+        Elements.store(out.dataType(), result, 0, out.segment(), offset(out, entry, place, h), result.length);
     }
 
     /**

@@ -25,6 +25,13 @@ final class AttentionStruct {
     private static final long OUT = ga_attention_params.out$offset();
     private static final long LSE = ga_attention_params.lse$offset();
     private static final long SINK = ga_attention_params.sink$offset();
+    private static final long QUERY_LENGTHS = ga_attention_params.query_lengths$offset();
+    private static final long KEY_STARTS = ga_attention_params.key_starts$offset();
+    private static final long CU_SEQLENS_Q = ga_attention_params.cu_seqlens_q$offset();
+    private static final long CU_SEQLENS_K = ga_attention_params.cu_seqlens_k$offset();
+    private static final long BLOCK_TABLE = ga_attention_params.block_table$offset();
+    private static final long PAGES = ga_attention_params.pages$offset();
+    private static final long PAGE_SIZE = ga_attention_params.page_size$offset();
 
     private static final long DATA = ga_tensor.data$offset();
     private static final long BYTES = ga_tensor.bytes$offset();
@@ -58,7 +65,7 @@ final class AttentionStruct {
         return params;
     }
 
-    /** Writes addresses, strides and the sizes that follow from q and k. The operands were checked. */
+    /** Writes addresses, strides and the sizes that follow from the tensors. The operands were checked. */
     static void put(
             MemorySegment params,
             Tensor q,
@@ -67,12 +74,10 @@ final class AttentionStruct {
             @Nullable Tensor gate,
             Tensor out,
             @Nullable Tensor normWeight,
-            @Nullable Tensor keyLengths,
+            @Nullable Sequences sequences,
             @Nullable Tensor lse,
             @Nullable Tensor sink) {
-        params.set(JAVA_LONG, BATCH, q.dim(0));
         params.set(JAVA_LONG, SEQ_Q, q.dim(1));
-        params.set(JAVA_LONG, SEQ_K, k.dim(1));
         put(params, Q, q, q.stride(0), q.stride(1), q.stride(2), 1);
         put(params, K, k, k.stride(0), k.stride(1), k.stride(2), 1);
         put(params, V, v, v.stride(0), v.stride(1), v.stride(2), 1);
@@ -87,11 +92,6 @@ final class AttentionStruct {
         } else {
             clear(params, NORM_WEIGHT);
         }
-        if (keyLengths != null) {
-            put(params, KEY_LENGTHS, keyLengths, keyLengths.stride(0), 0, 0, 0);
-        } else {
-            clear(params, KEY_LENGTHS);
-        }
         if (lse != null) {
             // The ABI names axes alike for all tensors: [batch, sequence, head], where lse is [batch, head, sequence].
             put(params, LSE, lse, lse.stride(0), lse.stride(2), lse.stride(1), 1);
@@ -102,6 +102,33 @@ final class AttentionStruct {
             put(params, SINK, sink, 0, 0, shared(sink, 0), 0);
         } else {
             clear(params, SINK);
+        }
+        putSequences(params, q, k, sequences);
+    }
+
+    private static void putSequences(MemorySegment params, Tensor q, Tensor k, @Nullable Sequences sequences) {
+        params.set(JAVA_LONG, BATCH, SequenceCheck.batch(q, sequences));
+        params.set(JAVA_LONG, SEQ_K, SequenceCheck.mostKeys(k, sequences));
+        putNumbers(params, QUERY_LENGTHS, sequences == null ? null : sequences.queryLengths());
+        putNumbers(params, KEY_LENGTHS, sequences == null ? null : sequences.keyLengths());
+        putNumbers(params, KEY_STARTS, sequences == null ? null : sequences.keyStarts());
+        putNumbers(params, CU_SEQLENS_Q, sequences == null ? null : sequences.cuSeqlensQ());
+        putNumbers(params, CU_SEQLENS_K, sequences == null ? null : sequences.cuSeqlensK());
+        Tensor table = sequences == null ? null : sequences.blockTable();
+        if (table != null) {
+            put(params, BLOCK_TABLE, table, table.stride(0), table.stride(1), 0, 0);
+        } else {
+            clear(params, BLOCK_TABLE);
+        }
+        params.set(JAVA_LONG, PAGES, table == null ? 0 : k.dim(0));
+        params.set(JAVA_INT, PAGE_SIZE, table == null ? 0 : (int) k.dim(1));
+    }
+
+    private static void putNumbers(MemorySegment params, long at, @Nullable Tensor tensor) {
+        if (tensor != null) {
+            put(params, at, tensor, tensor.stride(0), 0, 0, 0);
+        } else {
+            clear(params, at);
         }
     }
 

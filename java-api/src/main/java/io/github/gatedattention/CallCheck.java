@@ -4,8 +4,6 @@ import org.jspecify.annotations.Nullable;
 
 /** Checks that the tensors of one call fit the settings and each other; the shapes are those of {@link Operands}. */
 final class CallCheck {
-    private static final long MOST_SEQUENCES = 1 << 30;
-
     private CallCheck() {}
 
     static void check(
@@ -16,7 +14,7 @@ final class CallCheck {
             @Nullable Tensor gate,
             Tensor out,
             @Nullable Tensor normWeight,
-            @Nullable Tensor keyLengths,
+            @Nullable Sequences sequences,
             @Nullable Tensor lse,
             @Nullable Tensor sink) {
         DataType type = settings.dataType();
@@ -29,24 +27,21 @@ final class CallCheck {
         extent("q", q, 3, "elements", settings.headDim(), "headDim");
         contiguous("q", q, 3);
         unshared("q", q);
-        if (q.dim(0) > MOST_SEQUENCES) {
-            throw new IllegalArgumentException(
-                    "q has " + q.dim(0) + " sequences on axis 0, but a call takes at most " + MOST_SEQUENCES);
-        }
+        SequenceCheck.checkQueries(q, sequences);
         long batch = q.dim(0);
         long queries = q.dim(1);
 
         rank("k", k, 4);
         type("k", k, type);
-        extent("k", k, 0, "sequences", batch, "the batch of q");
         extent("k", k, 2, "heads", settings.keyValueHeads(), "keyValueHeads");
         extent("k", k, 3, "elements", settings.headDim(), "headDim");
         contiguous("k", k, 3);
         unshared("k", k);
+        SequenceCheck.checkKeys(q, k, sequences);
 
         rank("v", v, 4);
         type("v", v, type);
-        extent("v", v, 0, "sequences", batch, "the batch of q");
+        extent("v", v, 0, "sequences", k.dim(0), "axis 0 of k");
         extent("v", v, 1, "keys", k.dim(1), "the number of keys of k");
         extent("v", v, 2, "heads", settings.keyValueHeads(), "keyValueHeads");
         extent("v", v, 3, "elements", valueDim, "valueHeadDim");
@@ -69,12 +64,6 @@ final class CallCheck {
             floating("sink", sink);
             extentOrOne("sink", sink, 0, "heads", heads, "queryHeads");
         }
-        if (keyLengths != null) {
-            rank("keyLengths", keyLengths, 1);
-            type("keyLengths", keyLengths, DataType.I32);
-            extent("keyLengths", keyLengths, 0, "sequences", batch, "the batch of q");
-            unshared("keyLengths", keyLengths);
-        }
         if (lse != null) {
             rank("lse", lse, 3);
             type("lse", lse, DataType.F32);
@@ -83,7 +72,7 @@ final class CallCheck {
             extent("lse", lse, 2, "queries", queries, "the number of queries of q");
             output("lse", lse);
         }
-        checkOverlaps(q, k, v, gate, out, normWeight, keyLengths, lse, sink);
+        checkOverlaps(q, k, v, gate, out, normWeight, sequences, lse, sink);
     }
 
     private static void checkGate(
@@ -137,7 +126,7 @@ final class CallCheck {
             @Nullable Tensor gate,
             Tensor out,
             @Nullable Tensor normWeight,
-            @Nullable Tensor keyLengths,
+            @Nullable Sequences sequences,
             @Nullable Tensor lse,
             @Nullable Tensor sink) {
         if (!out.isSameView(q)) {
@@ -149,8 +138,8 @@ final class CallCheck {
         disjoint("out", out, "k", k);
         disjoint("out", out, "v", v);
         disjoint("out", out, "normWeight", normWeight);
-        disjoint("out", out, "keyLengths", keyLengths);
         disjoint("out", out, "sink", sink);
+        disjoint("out", out, sequences);
         if (lse != null) {
             disjoint("lse", lse, "out", out);
             disjoint("lse", lse, "q", q);
@@ -158,8 +147,14 @@ final class CallCheck {
             disjoint("lse", lse, "v", v);
             disjoint("lse", lse, "gate", gate);
             disjoint("lse", lse, "normWeight", normWeight);
-            disjoint("lse", lse, "keyLengths", keyLengths);
             disjoint("lse", lse, "sink", sink);
+            disjoint("lse", lse, sequences);
+        }
+    }
+
+    private static void disjoint(String name, Tensor output, @Nullable Sequences sequences) {
+        for (int n = 0; sequences != null && n < Sequences.TENSORS; n++) {
+            disjoint(name, output, Sequences.name(n), sequences.tensor(n));
         }
     }
 
@@ -192,10 +187,9 @@ final class CallCheck {
         }
     }
 
-    private static void type(String name, Tensor tensor, DataType type) {
+    static void type(String name, Tensor tensor, DataType type) {
         if (tensor.dataType() != type) {
-            String reason =
-                    name.equals("lse") || name.equals("keyLengths") ? "must be " : "the attention's dataType is ";
+            String reason = name.equals("lse") || type == DataType.I32 ? "must be " : "the attention's dataType is ";
             throw new IllegalArgumentException(name + " is " + tensor.dataType() + ", but " + reason + type);
         }
     }
@@ -206,7 +200,7 @@ final class CallCheck {
         }
     }
 
-    private static void extent(String name, Tensor tensor, int axis, String unit, long expected, String expectedName) {
+    static void extent(String name, Tensor tensor, int axis, String unit, long expected, String expectedName) {
         if (tensor.dim(axis) != expected) {
             throw new IllegalArgumentException(name + " has " + tensor.dim(axis) + " " + unit + " on axis " + axis
                     + ", but " + expectedName + " is " + expected);
@@ -228,7 +222,7 @@ final class CallCheck {
         }
     }
 
-    private static void unshared(String name, Tensor tensor) {
+    static void unshared(String name, Tensor tensor) {
         for (int axis = 0; axis < tensor.rank(); axis++) {
             if (tensor.stride(axis) == 0 && tensor.dim(axis) > 1) {
                 throw new IllegalArgumentException(

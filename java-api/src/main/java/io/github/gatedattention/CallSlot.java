@@ -12,6 +12,8 @@ import org.jspecify.annotations.Nullable;
  */
 final class CallSlot {
     private static final long ABSENT = 0;
+    /** The number of their first tensor among the parameters that are held; one each before. */
+    private static final int FIRST_OF_SEQUENCES = 8;
 
     final MemorySegment params;
     final MemorySegment error;
@@ -22,13 +24,14 @@ final class CallSlot {
     private long gate;
     private long out;
     private long normWeight;
-    private long keyLengths;
     private long lse;
     private long sink;
-    /** The tensors whose arena no earlier tensor has, a bit each in the order of {@link #load}'s parameters. */
+    private final long[] sequences = new long[Sequences.TENSORS];
+    /** The tensors whose arena no earlier tensor has, a bit each: q, k, v, gate, out, normWeight, lse, sink, sequences. */
     private int holds;
 
-    private final MemorySegment.@Nullable Scope[] arenas = new MemorySegment.@Nullable Scope[9];
+    private final MemorySegment.@Nullable Scope[] arenas =
+            new MemorySegment.@Nullable Scope[FIRST_OF_SEQUENCES + Sequences.TENSORS];
 
     CallSlot(Settings settings) {
         // Automatic: freed with the slot, and kept during a call at no cost.
@@ -50,7 +53,7 @@ final class CallSlot {
             @Nullable Tensor gate,
             Tensor out,
             @Nullable Tensor normWeight,
-            @Nullable Tensor keyLengths,
+            @Nullable Sequences sequences,
             @Nullable Tensor lse,
             @Nullable Tensor sink) {
         boolean same = q.id() == this.q
@@ -59,16 +62,16 @@ final class CallSlot {
                 && id(gate) == this.gate
                 && out.id() == this.out
                 && id(normWeight) == this.normWeight
-                && id(keyLengths) == this.keyLengths
                 && id(lse) == this.lse
-                && id(sink) == this.sink;
+                && id(sink) == this.sink
+                && isSame(sequences);
         if (same) {
             return;
         }
-        CallCheck.check(settings, q, k, v, gate, out, normWeight, keyLengths, lse, sink);
+        CallCheck.check(settings, q, k, v, gate, out, normWeight, sequences, lse, sink);
         // Until all is written the slot matches no call, so that not even a stack overflow leaves half of another one.
         this.q = ABSENT;
-        AttentionStruct.put(params, q, k, v, gate, out, normWeight, keyLengths, lse, sink);
+        AttentionStruct.put(params, q, k, v, gate, out, normWeight, sequences, lse, sink);
         holds = 0;
         add(0, q);
         add(1, k);
@@ -76,27 +79,44 @@ final class CallSlot {
         add(3, gate);
         add(4, out);
         add(5, normWeight);
-        add(6, keyLengths);
-        add(7, lse);
-        add(8, sink);
+        add(6, lse);
+        add(7, sink);
+        for (int n = 0; n < Sequences.TENSORS; n++) {
+            Tensor tensor = tensor(sequences, n);
+            add(FIRST_OF_SEQUENCES + n, tensor);
+            this.sequences[n] = id(tensor);
+        }
         Arrays.fill(arenas, null); // a slot keeps nobody's memory alive
         this.k = k.id();
         this.v = v.id();
         this.gate = id(gate);
         this.out = out.id();
         this.normWeight = id(normWeight);
-        this.keyLengths = id(keyLengths);
         this.lse = id(lse);
         this.sink = id(sink);
         this.q = q.id();
     }
 
+    private boolean isSame(@Nullable Sequences sequences) {
+        for (int n = 0; n < Sequences.TENSORS; n++) {
+            if (id(tensor(sequences, n)) != this.sequences[n]) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     /**
-     * What the call is to hold for the parameter of the given number in {@link #load}: one segment of each arena keeps
-     * it open, and every further one would cost two atomic operations more.
+     * What the call is to hold for the tensor of the given number: one segment of each arena keeps it open, and every
+     * further one would cost two atomic operations more.
      */
     MemorySegment hold(int parameter, @Nullable Tensor tensor) {
         return tensor == null || (holds & 1 << parameter) == 0 ? MemorySegment.NULL : tensor.segment();
+    }
+
+    /** The same for a tensor of the sequences. */
+    MemorySegment hold(int n, @Nullable Sequences sequences) {
+        return hold(FIRST_OF_SEQUENCES + n, tensor(sequences, n));
     }
 
     /** Notes whether the call is to hold a segment of the tensor, that is, whether no earlier one is of its arena. */
@@ -112,6 +132,10 @@ final class CallSlot {
         }
         arenas[parameter] = arena;
         holds |= 1 << parameter;
+    }
+
+    private static @Nullable Tensor tensor(@Nullable Sequences sequences, int n) {
+        return sequences == null ? null : sequences.tensor(n);
     }
 
     private static long id(@Nullable Tensor tensor) {

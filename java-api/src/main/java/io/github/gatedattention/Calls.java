@@ -72,9 +72,17 @@ final class Calls {
         requireShared("gate", o.gate());
         requireShared("out", o.out());
         requireShared("normWeight", o.normWeight());
-        requireShared("keyLengths", o.keyLengths());
         requireShared("lse", o.lse());
         requireShared("sink", o.sink());
+        Sequences s = o.sequences();
+        if (s != null) {
+            requireShared("queryLengths", s.queryLengths());
+            requireShared("keyLengths", s.keyLengths());
+            requireShared("keyStarts", s.keyStarts());
+            requireShared("cuSeqlensQ", s.cuSeqlensQ());
+            requireShared("cuSeqlensK", s.cuSeqlensK());
+            requireShared("blockTable", s.blockTable());
+        }
     }
 
     private static void requireShared(String name, @Nullable Tensor tensor) {

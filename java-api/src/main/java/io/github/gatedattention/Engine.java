@@ -13,13 +13,13 @@ sealed interface Engine extends AutoCloseable permits JavaEngine, NativeEngine {
             @Nullable Tensor gate,
             Tensor out,
             @Nullable Tensor normWeight,
-            @Nullable Tensor keyLengths,
+            @Nullable Sequences sequences,
             @Nullable Tensor lse,
             @Nullable Tensor sink);
 
     /** The same with the operands in one. */
     default void forward(Operands o) {
-        forward(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse(), o.sink());
+        forward(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink());
     }
 
     PreparedForward prepare(Operands operands);

@@ -80,8 +80,8 @@ public final class GatedAttention implements AutoCloseable {
      * Computes attention with optional operands. Writes {@code out} and {@code lse}.
      *
      * @param operands the tensors
-     * @throws IllegalArgumentException when a tensor does not fit the settings or another tensor, or a key length is
-     *     outside 0 to Sk
+     * @throws IllegalArgumentException when a tensor does not fit the settings or another tensor, or a length or page
+     *     of a sequence is out of range
      * @throws IllegalStateException when this instance or the arena of a tensor is closed
      * @throws WrongThreadException when the arena of a tensor is confined to another thread
      * @throws GatedAttentionException when native code fails
@@ -129,8 +129,8 @@ public final class GatedAttention implements AutoCloseable {
      *
      * @param operands the tensors
      * @return kernel, blocks, work and scratch memory; {@link Plan#toString} says them in one line
-     * @throws IllegalArgumentException when a tensor does not fit the settings or another tensor, or a key length is
-     *     outside 0 to Sk
+     * @throws IllegalArgumentException when a tensor does not fit the settings or another tensor, or a length or page
+     *     of a sequence is out of range
      * @throws IllegalStateException when this instance is closed
      */
     public Plan explain(Operands operands) {

@@ -23,7 +23,7 @@ final class JavaEngine implements Engine {
         @Override
         public void run() {
             Operands o = operands;
-            engine.run(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse(), o.sink());
+            engine.run(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink());
         }
     }
 
@@ -35,12 +35,12 @@ final class JavaEngine implements Engine {
             @Nullable Tensor gate,
             Tensor out,
             @Nullable Tensor normWeight,
-            @Nullable Tensor keyLengths,
+            @Nullable Sequences sequences,
             @Nullable Tensor lse,
             @Nullable Tensor sink) {
         checkOpen();
-        CallCheck.check(settings, q, k, v, gate, out, normWeight, keyLengths, lse, sink);
-        run(q, k, v, gate, out, normWeight, keyLengths, lse, sink);
+        CallCheck.check(settings, q, k, v, gate, out, normWeight, sequences, lse, sink);
+        run(q, k, v, gate, out, normWeight, sequences, lse, sink);
     }
 
     @Override
@@ -52,7 +52,7 @@ final class JavaEngine implements Engine {
 
     private void check(Operands o) {
         CallCheck.check(
-                settings, o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse(), o.sink());
+                settings, o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink());
     }
 
     @SuppressWarnings("ShortCircuitBoolean") // every tensor is to be checked
@@ -63,7 +63,7 @@ final class JavaEngine implements Engine {
             @Nullable Tensor gate,
             Tensor out,
             @Nullable Tensor normWeight,
-            @Nullable Tensor keyLengths,
+            @Nullable Sequences sequences,
             @Nullable Tensor lse,
             @Nullable Tensor sink) {
         checkOpen();
@@ -73,10 +73,10 @@ final class JavaEngine implements Engine {
                 & checkAccess("gate", gate)
                 & checkAccess("out", out)
                 & checkAccess("normWeight", normWeight)
-                & checkAccess("keyLengths", keyLengths)
                 & checkAccess("lse", lse)
-                & checkAccess("sink", sink);
-        path.run(q, k, v, gate, out, normWeight, keyLengths, lse, sink, shared);
+                & checkAccess("sink", sink)
+                & checkAccess(sequences);
+        path.run(q, k, v, gate, out, normWeight, sequences, lse, sink, shared);
         // An input whose arena closed after its last use would go unnoticed, and only sometimes.
         checkStillOpen("q", q);
         checkStillOpen("k", k);
@@ -84,9 +84,11 @@ final class JavaEngine implements Engine {
         checkStillOpen("gate", gate);
         checkStillOpen("out", out);
         checkStillOpen("normWeight", normWeight);
-        checkStillOpen("keyLengths", keyLengths);
         checkStillOpen("lse", lse);
         checkStillOpen("sink", sink);
+        for (int n = 0; sequences != null && n < Sequences.TENSORS; n++) {
+            checkStillOpen(Sequences.name(n), sequences.tensor(n));
+        }
     }
 
     /**
@@ -104,6 +106,14 @@ final class JavaEngine implements Engine {
         }
         CallCheck.requireOpen(name, tensor);
         return TensorMemory.isForAllThreads(tensor.segment());
+    }
+
+    private static boolean checkAccess(@Nullable Sequences sequences) {
+        boolean shared = true;
+        for (int n = 0; sequences != null && n < Sequences.TENSORS; n++) {
+            shared &= checkAccess(Sequences.name(n), sequences.tensor(n));
+        }
+        return shared;
     }
 
     private static void checkStillOpen(String name, @Nullable Tensor tensor) {

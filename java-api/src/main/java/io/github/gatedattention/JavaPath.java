@@ -2,7 +2,7 @@ package io.github.gatedattention;
 
 import org.jspecify.annotations.Nullable;
 
-/** A way to compute in Java. Checks nothing but key lengths: {@link JavaEngine} does. */
+/** A way to compute in Java. Checks nothing but what the tensors of the sequences hold: {@link JavaEngine} does. */
 interface JavaPath extends AutoCloseable {
     /**
      * Computes; the parameters are those of {@link Operands}.
@@ -16,7 +16,7 @@ interface JavaPath extends AutoCloseable {
             @Nullable Tensor gate,
             Tensor out,
             @Nullable Tensor normWeight,
-            @Nullable Tensor keyLengths,
+            @Nullable Sequences sequences,
             @Nullable Tensor lse,
             @Nullable Tensor sink,
             boolean help);

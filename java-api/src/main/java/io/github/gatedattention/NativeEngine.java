@@ -33,8 +33,7 @@ final class NativeEngine implements Engine {
         public void run() {
             Operands o = operands;
             engine.checkOpen();
-            engine.call(
-                    slot, o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse(), o.sink());
+            engine.call(slot, o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink());
         }
     }
 
@@ -46,14 +45,14 @@ final class NativeEngine implements Engine {
             @Nullable Tensor gate,
             Tensor out,
             @Nullable Tensor normWeight,
-            @Nullable Tensor keyLengths,
+            @Nullable Sequences sequences,
             @Nullable Tensor lse,
             @Nullable Tensor sink) {
         checkOpen();
         CallSlot slot = slots.take();
         try {
-            slot.load(q, k, v, gate, out, normWeight, keyLengths, lse, sink);
-            call(slot, q, k, v, gate, out, normWeight, keyLengths, lse, sink);
+            slot.load(q, k, v, gate, out, normWeight, sequences, lse, sink);
+            call(slot, q, k, v, gate, out, normWeight, sequences, lse, sink);
         } finally {
             slots.giveBack(slot);
         }
@@ -67,7 +66,7 @@ final class NativeEngine implements Engine {
             @Nullable Tensor gate,
             Tensor out,
             @Nullable Tensor normWeight,
-            @Nullable Tensor keyLengths,
+            @Nullable Sequences sequences,
             @Nullable Tensor lse,
             @Nullable Tensor sink) {
         int status = gated_attention_h.ga_attention_forward_holding(
@@ -80,23 +79,28 @@ final class NativeEngine implements Engine {
                 slot.hold(3, gate),
                 slot.hold(4, out),
                 slot.hold(5, normWeight),
-                slot.hold(6, keyLengths),
-                slot.hold(7, lse),
-                slot.hold(8, sink));
+                slot.hold(6, lse),
+                slot.hold(7, sink),
+                slot.hold(0, sequences),
+                slot.hold(1, sequences),
+                slot.hold(2, sequences),
+                slot.hold(3, sequences),
+                slot.hold(4, sequences),
+                slot.hold(5, sequences));
         if (status != gated_attention_h.GA_OK()) {
-            throw failure(status, slot.error, keyLengths, q.dim(0), k.dim(1));
+            throw failure(status, slot.error, q, k, sequences);
         }
     }
 
-    /** Key lengths are the one argument that native code checks first: reading them here too would be work done twice. */
+    /** What the sequences' tensors hold is checked by native code first: reading it here too would be work done twice. */
     private RuntimeException failure(
-            int status, MemorySegment error, @Nullable Tensor keyLengths, long batch, long seqK) {
+            int status, MemorySegment error, Tensor q, Tensor k, @Nullable Sequences sequences) {
         GatedAttentionException failure = NativeErrors.exception(status, error);
         if (failure.status() == Status.INVALID_HANDLE && closed) {
             return Engine.closed();
         }
-        if (failure.status() == Status.INVALID_ARGUMENT && keyLengths != null) {
-            KeyLengths.read(keyLengths, batch, seqK);
+        if (failure.status() == Status.INVALID_ARGUMENT && sequences != null) {
+            new SequenceTable().read(q, k, sequences);
         }
         return failure;
     }
@@ -105,7 +109,7 @@ final class NativeEngine implements Engine {
     public PreparedForward prepare(Operands o) {
         checkOpen();
         CallSlot slot = new CallSlot(settings);
-        slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse(), o.sink());
+        slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink());
         return new Prepared(this, slot, o);
     }
 
@@ -113,14 +117,14 @@ final class NativeEngine implements Engine {
     public Plan explain(Operands operands) {
         checkOpen();
         try (Arena arena = Arena.ofConfined()) {
-            Operands o = operands.withKeyLengths(copyOf(operands.keyLengths(), arena));
+            Operands o = operands.withSequences(copyOf(operands.sequences(), arena));
             CallSlot slot = new CallSlot(settings, arena);
-            slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.keyLengths(), o.lse(), o.sink());
+            slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink());
             MemorySegment plan = ga_attention_plan.allocate(arena);
             ga_attention_plan.struct_size(plan, ga_attention_plan.sizeof());
             int status = gated_attention_h.ga_attention_plan_for(runtimeHandle, slot.params, plan, slot.error);
             if (status != gated_attention_h.GA_OK()) {
-                throw failure(status, slot.error, o.keyLengths(), o.q().dim(0), o.k().dim(1));
+                throw failure(status, slot.error, o.q(), o.k(), o.sequences());
             }
             Work work = Work.of(settings, o);
             return new Plan(
@@ -137,7 +141,19 @@ final class NativeEngine implements Engine {
         }
     }
 
-    /** A plan reads key lengths, but its call holds no segments: so it reads a copy that nobody else can close. */
+    /** A plan reads lengths, but its call holds no segments: so it reads copies that nobody else can close. */
+    private static @Nullable Sequences copyOf(@Nullable Sequences sequences, Arena arena) {
+        return sequences == null
+                ? null
+                : new Sequences(
+                        copyOf(sequences.queryLengths(), arena),
+                        copyOf(sequences.keyLengths(), arena),
+                        copyOf(sequences.keyStarts(), arena),
+                        copyOf(sequences.cuSeqlensQ(), arena),
+                        copyOf(sequences.cuSeqlensK(), arena),
+                        copyOf(sequences.blockTable(), arena));
+    }
+
     private static @Nullable Tensor copyOf(@Nullable Tensor lengths, Arena arena) {
         if (lengths == null || lengths.dataType() != DataType.I32) {
             return lengths;

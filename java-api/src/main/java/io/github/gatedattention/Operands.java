@@ -17,7 +17,8 @@ import org.jspecify.annotations.Nullable;
  * @param out the result {@code [B, Sq, Hq, Dv]}, of the attention's data type; may be exactly q or exactly gate, else
  *     overlaps no other tensor
  * @param normWeight weights {@code [Hq, Dv]} of the RMSNorm, F32, BF16 or F16; an axis of 1 is shared along; null: none
- * @param keyLengths how many keys of each sequence are in use, I32 {@code [B]}, each 0 to Sk; null: Sk
+ * @param sequences where the sequences lie and how long each is; packed queries make the batch axis of q, gate, out and lse
+ *     1, packed or paged keys change the shape of k and v: see there; null: B sequences of Sq queries and Sk keys
  * @param lse receives the natural logarithm of each softmax denominator, F32 {@code [B, Hq, Sq]}; null: not wanted
  * @param sink logits {@code [Hq]}, F32, BF16 or F16, one more term {@code exp(sink)} of each softmax denominator, as of a
  *     key without a value; an axis of 1 is shared along; null: none
@@ -29,7 +30,7 @@ public record Operands(
         @Nullable Tensor gate,
         Tensor out,
         @Nullable Tensor normWeight,
-        @Nullable Tensor keyLengths,
+        @Nullable Sequences sequences,
         @Nullable Tensor lse,
         @Nullable Tensor sink) {
 
@@ -66,17 +67,27 @@ public record Operands(
      * @return the changed operands
      */
     public Operands withNormWeight(@Nullable Tensor weight) {
-        return new Operands(q, k, v, gate, out, weight, keyLengths, lse, sink);
+        return new Operands(q, k, v, gate, out, weight, sequences, lse, sink);
     }
 
     /**
-     * These operands with a number of keys per sequence.
+     * These operands with sequences of their own lengths, in place of those given before.
      *
-     * @param lengths I32 {@code [B]}, or null for none
+     * @param newSequences where the sequences lie, or null for full ones
+     * @return the changed operands
+     */
+    public Operands withSequences(@Nullable Sequences newSequences) {
+        return new Operands(q, k, v, gate, out, normWeight, newSequences, lse, sink);
+    }
+
+    /**
+     * These operands with a number of keys per sequence: short for {@link #withSequences} of {@link Sequences#padded}.
+     *
+     * @param lengths I32 {@code [B]}, each 0 to Sk, or null for full sequences
      * @return the changed operands
      */
     public Operands withKeyLengths(@Nullable Tensor lengths) {
-        return new Operands(q, k, v, gate, out, normWeight, lengths, lse, sink);
+        return withSequences(lengths == null ? null : Sequences.padded(null, lengths));
     }
 
     /**
@@ -86,7 +97,7 @@ public record Operands(
      * @return the changed operands
      */
     public Operands withLse(@Nullable Tensor logSumExp) {
-        return new Operands(q, k, v, gate, out, normWeight, keyLengths, logSumExp, sink);
+        return new Operands(q, k, v, gate, out, normWeight, sequences, logSumExp, sink);
     }
 
     /**
@@ -96,6 +107,6 @@ public record Operands(
      * @return the changed operands
      */
     public Operands withSink(@Nullable Tensor logits) {
-        return new Operands(q, k, v, gate, out, normWeight, keyLengths, lse, logits);
+        return new Operands(q, k, v, gate, out, normWeight, sequences, lse, logits);
     }
 }

@@ -21,35 +21,48 @@ final class PlainPath implements JavaPath {
             @Nullable Tensor gate,
             Tensor out,
             @Nullable Tensor normWeight,
-            @Nullable Tensor keyLengths,
+            @Nullable Sequences sequences,
             @Nullable Tensor lse,
             @Nullable Tensor sink,
             boolean help) {
-        Operands operands = new Operands(q, k, v, gate, out, normWeight, keyLengths, lse, sink);
-        long batch = q.dim(0);
-        long[] lengths = KeyLengths.read(keyLengths, batch, k.dim(1));
-        long blocks = queryBlocks(q);
-        pool.run(batch * settings.queryHeads() * blocks, help, () -> {
-            AttentionLoops loops = new AttentionLoops(settings, operands, lengths);
-            return task -> runTask(loops, task, batch, blocks);
+        Operands operands = new Operands(q, k, v, gate, out, normWeight, sequences, lse, sink);
+        SequenceTable table = new SequenceTable();
+        table.read(q, k, sequences);
+        long batch = table.batch();
+        long blocks = 0;
+        for (int b = 0; b < batch; b++) {
+            blocks = Math.max(blocks, queryBlocks(table, b));
+        }
+        long most = blocks;
+        pool.run(batch * settings.queryHeads() * most, help, () -> {
+            AttentionLoops loops = new AttentionLoops(settings, operands, table);
+            return task -> runTask(loops, task, batch, most);
         });
     }
 
-    /** Tasks begin with the last rows, which under a causal mask see most keys. */
+    /**
+     * Tasks begin with the last rows, which under a causal mask see most keys. A sequence with fewer blocks than the longest
+     * has nothing to do in some.
+     */
     private void runTask(AttentionLoops loops, long task, long batch, long blocks) {
         long heads = settings.queryHeads();
         long block = blocks - 1 - task / (batch * heads);
         long rest = task % (batch * heads);
-        loops.run(rest / heads, (int) (rest % heads), block * AttentionLoops.QUERY_BLOCK);
+        loops.run((int) (rest / heads), (int) (rest % heads), block * AttentionLoops.QUERY_BLOCK);
     }
 
-    private static long queryBlocks(Tensor q) {
-        return Math.ceilDiv(q.dim(1), (long) AttentionLoops.QUERY_BLOCK);
+    private static long queryBlocks(SequenceTable sequences, int b) {
+        return Math.ceilDiv(sequences.queries(b) + sequences.padding(b), (long) AttentionLoops.QUERY_BLOCK);
     }
 
     @Override
     public Plan plan(Operands operands, Work work) {
-        Tensor q = operands.q();
+        SequenceTable table = new SequenceTable();
+        table.read(operands.q(), operands.k(), operands.sequences());
+        long tasks = 0;
+        for (int b = 0; b < table.batch(); b++) {
+            tasks += queryBlocks(table, b) * settings.queryHeads();
+        }
         return new Plan(
                 "java",
                 "java_" + settings.dataType().name().toLowerCase(Locale.ROOT),
@@ -57,7 +70,7 @@ final class PlainPath implements JavaPath {
                 settings.threads(),
                 AttentionLoops.QUERY_BLOCK,
                 AttentionLoops.KEY_BLOCK,
-                q.dim(0) * settings.queryHeads() * queryBlocks(q),
+                tasks,
                 settings.threads() * AttentionLoops.workspaceBytes(settings),
                 work.flop(),
                 work.bytes());

@@ -38,6 +38,9 @@ public record Sequences(
         @Nullable Tensor cuSeqlensK,
         @Nullable Tensor blockTable) {
 
+    /** How many tensors there are. */
+    static final int TENSORS = 6;
+
     /**
      * Checks that each axis is described one way.
      *
@@ -106,6 +109,32 @@ public record Sequences(
     public Sequences withPackedQueries(Tensor cuSeqlens) {
         Objects.requireNonNull(cuSeqlens, "cuSeqlens is null");
         return new Sequences(null, keyLengths, keyStarts, cuSeqlens, cuSeqlensK, blockTable);
+    }
+
+    /** The tensors by number, for what is done with each of them alike. */
+    @Nullable
+    Tensor tensor(int n) {
+        return switch (n) {
+            case 0 -> queryLengths;
+            case 1 -> keyLengths;
+            case 2 -> keyStarts;
+            case 3 -> cuSeqlensQ;
+            case 4 -> cuSeqlensK;
+            case 5 -> blockTable;
+            default -> throw new IndexOutOfBoundsException(n);
+        };
+    }
+
+    static String name(int n) {
+        return switch (n) {
+            case 0 -> "queryLengths";
+            case 1 -> "keyLengths";
+            case 2 -> "keyStarts";
+            case 3 -> "cuSeqlensQ";
+            case 4 -> "cuSeqlensK";
+            case 5 -> "blockTable";
+            default -> throw new IndexOutOfBoundsException(n);
+        };
     }
 
     private static void exclusive(String name, @Nullable Tensor one, String otherName, @Nullable Tensor other) {

@@ -25,7 +25,8 @@ final class VectorCall implements HelperThreads.Job {
         PACK,
         ATTEND,
         DECODE,
-        MERGE
+        MERGE,
+        BLANK
     }
 
     private final @Nullable VectorRows[] scratch;
@@ -47,15 +48,17 @@ final class VectorCall implements HelperThreads.Job {
     // The cut.
     private Phase phase = Phase.PACK;
     private long tasks;
+    private final SequenceTable sequences = new SequenceTable();
+    private final Group decodes = new Group();
+    private final Group prefills = new Group();
+    private boolean hasPadding;
+    private Group group = decodes; // at work
     private long firstPart;
     private int places;
     private int blocks; // per place: of 64 keys, or chunks of keys
-    private long rowsPerHead;
-    private long queries;
     private int partialSize;
 
     // Memory, as large as any call needed so far.
-    private long[] lengths = {};
     private long[] firstSeen = {}; // per sequence, the first key that any query sees
     private int[] seen = {}; // and how many from there to the last
     private float[] packedKeys = {};
@@ -63,22 +66,47 @@ final class VectorCall implements HelperThreads.Job {
     private float[] partials = {};
     private boolean[] unusual = {};
 
+    /** The sequences that are computed one way; those without queries are in no group. */
+    private static final class Group {
+        int[] members = {};
+        int size;
+        int mostKeys; // that are seen
+        long mostRows; // per key/value head
+
+        void clear(int batch) {
+            members = members.length < batch ? new int[batch] : members;
+            size = 0;
+            mostKeys = 0;
+            mostRows = 0;
+        }
+
+        void add(int b, int keys, long rows) {
+            members[size++] = b;
+            mostKeys = Math.max(mostKeys, keys);
+            mostRows = Math.max(mostRows, rows);
+        }
+    }
+
     VectorCall(int threads) {
         scratch = new @Nullable VectorRows[threads];
     }
 
     /** Whether the packed keys of one part fit into an array. */
-    static boolean fits(Settings settings, long keys) {
+    private static boolean fits(Settings settings, long keys) {
         long dim = Math.max(settings.headDim(), VectorRows.valueDim(settings));
         return keys <= (MOST_FLOATS - VectorRows.KEYS * dim) / dim;
     }
 
-    static boolean isDecode(Settings settings, long queries) {
+    private static boolean isDecode(Settings settings, long queries) {
         return queries <= VectorDecode.ROWS / settings.group();
     }
 
-    /** Computes; the operands were checked, and {@link #fits} holds. */
-    void run(
+    /**
+     * Computes; the operands were checked.
+     *
+     * @return false, and nothing is done, when no array can hold the keys of a sequence
+     */
+    boolean run(
             Settings newSettings,
             Tensor newQ,
             Tensor newK,
@@ -86,7 +114,7 @@ final class VectorCall implements HelperThreads.Job {
             @Nullable Tensor newGate,
             Tensor newOut,
             @Nullable Tensor newNormWeight,
-            @Nullable Tensor keyLengths,
+            @Nullable Sequences newSequences,
             @Nullable Tensor newLse,
             @Nullable Tensor newSink,
             HelperThreads helpers,
@@ -101,20 +129,16 @@ final class VectorCall implements HelperThreads.Job {
         lse = newLse;
         sink = newSink;
         try {
-            int batch = Math.toIntExact(newQ.dim(0));
-            queries = newQ.dim(1);
-            rowsPerHead = queries * newSettings.group();
-            int most = readLengths(newSettings, keyLengths, batch, queries, newK.dim(1));
-            long parts = (long) batch * newSettings.keyValueHeads();
-            if (parts == 0 || rowsPerHead == 0) {
-                return;
+            if (!sort(newSettings, newQ, newK, newSequences)) {
+                return false;
             }
             failure.set(null);
-            if (isDecode(newSettings, queries)) {
-                decode(newSettings, parts, most, helpers, help);
-            } else {
-                prefill(newSettings, parts, most, helpers, help);
+            decode(newSettings, helpers, help);
+            prefill(newSettings, helpers, help);
+            if (hasPadding) {
+                run(Phase.BLANK, (long) sequences.batch() * newSettings.keyValueHeads(), helpers, help);
             }
+            return true;
         } finally {
             settings = null;
             q = null;
@@ -132,59 +156,94 @@ final class VectorCall implements HelperThreads.Job {
      * How a call is cut.
      *
      * @param queryBlock packed rows per task
-     * @param tasks units of work, preparation and merging aside
+     * @param tasks units of work, preparation, merging and padding aside
      * @param bytes memory that threads share
      */
     record Cut(int queryBlock, long tasks, long bytes) {}
 
-    static Cut cut(Settings s, Operands o) {
-        long queries = o.q().dim(1);
-        long rows = queries * s.group();
-        long parts = o.q().dim(0) * s.keyValueHeads();
-        int most = new VectorCall(1).readLengths(s, o.keyLengths(), (int) o.q().dim(0), queries, o.k().dim(1));
-        if (isDecode(s, queries)) {
-            int chunks = VectorDecode.mostChunks(most);
-            long floats = chunks * rows * VectorDecode.partialSize(s);
-            return new Cut((int) rows, parts * chunks, together(parts, floats, floats) * floats * Float.BYTES);
-        }
-        int blocks = Math.ceilDiv(most, VectorRows.KEYS);
-        long keys = blocks * VectorPrefill.packedKeys(s);
-        long values = blocks * VectorPrefill.packedValues(s);
-        long bytes = together(parts, keys + values, Math.max(keys, values)) * (keys + values) * Float.BYTES;
-        return new Cut(VectorRows.ROWS, parts * Math.ceilDiv(rows, (long) VectorRows.ROWS), bytes);
+    /** Null when no array can hold the keys of a sequence. */
+    static @Nullable Cut cut(Settings s, Operands o) {
+        VectorCall call = new VectorCall(1);
+        return call.sort(s, o.q(), o.k(), o.sequences()) ? call.cut(s) : null;
     }
 
-    /** Reads each length once, for it may change meanwhile; returns the largest number of keys that are seen. */
-    private int readLengths(Settings s, @Nullable Tensor keyLengths, int batch, long seqQ, long seqK) {
-        if (lengths.length < batch) {
-            lengths = new long[batch];
+    private Cut cut(Settings s) {
+        long floats = partialFloats(s);
+        long decodeParts = (long) decodes.size * s.keyValueHeads();
+        long partialBytes = together(decodeParts, floats, floats) * floats * Float.BYTES;
+        long keys = keyFloats(s);
+        long values = valueFloats(s);
+        long prefillParts = (long) prefills.size * s.keyValueHeads();
+        long packedBytes =
+                together(prefillParts, keys + values, Math.max(keys, values)) * (keys + values) * Float.BYTES;
+        long tasks = 0;
+        for (int n = 0; n < decodes.size; n++) {
+            tasks += VectorDecode.chunks(seen[decodes.members[n]]);
+        }
+        for (int n = 0; n < prefills.size; n++) {
+            tasks += Math.ceilDiv(rows(s, prefills.members[n]), (long) VectorRows.ROWS);
+        }
+        int queryBlock = prefills.size > 0 ? VectorRows.ROWS : (int) decodes.mostRows;
+        return new Cut(queryBlock, tasks * s.keyValueHeads(), partialBytes + packedBytes);
+    }
+
+    /** Resolves the sequences and puts each into its group; false when the keys of one fit into no array. */
+    private boolean sort(Settings s, Tensor newQ, Tensor newK, @Nullable Sequences newSequences) {
+        sequences.read(newQ, newK, newSequences);
+        int batch = sequences.batch();
+        if (seen.length < batch) {
             firstSeen = new long[batch];
             seen = new int[batch];
         }
-        KeyLengths.read(keyLengths, lengths, batch, seqK);
-        int most = 0;
+        decodes.clear(batch);
+        prefills.clear(batch);
+        hasPadding = false;
         for (int b = 0; b < batch; b++) {
-            long length = lengths[b];
+            long seqQ = sequences.queries(b);
+            hasPadding |= sequences.padding(b) > 0;
+            if (seqQ == 0) {
+                continue;
+            }
+            long length = sequences.keys(b);
             long first = Math.clamp(s.mask().firstKey(0, seqQ, length), 0, length);
             long end = Math.clamp(s.mask().endKey(seqQ - 1, seqQ, length), first, length);
+            if (!fits(s, end - first)) {
+                return false;
+            }
             firstSeen[b] = first;
             seen[b] = (int) (end - first);
-            most = Math.max(most, seen[b]);
+            (isDecode(s, seqQ) ? decodes : prefills).add(b, seen[b], rows(s, b));
         }
-        return most;
+        return true;
     }
 
-    private void prefill(Settings s, long parts, int most, HelperThreads helpers, boolean help) {
-        blocks = Math.ceilDiv(most, VectorRows.KEYS);
-        long keys = blocks * VectorPrefill.packedKeys(s);
-        long values = blocks * VectorPrefill.packedValues(s);
+    /** Floats of the packed keys of a part. */
+    private long keyFloats(Settings s) {
+        return Math.ceilDiv(prefills.mostKeys, VectorRows.KEYS) * VectorPrefill.packedKeys(s);
+    }
+
+    private long valueFloats(Settings s) {
+        return Math.ceilDiv(prefills.mostKeys, VectorRows.KEYS) * VectorPrefill.packedValues(s);
+    }
+
+    /** Floats of the partial results of a part. */
+    private long partialFloats(Settings s) {
+        return VectorDecode.mostChunks(decodes.mostKeys) * decodes.mostRows * VectorDecode.partialSize(s);
+    }
+
+    private void prefill(Settings s, HelperThreads helpers, boolean help) {
+        group = prefills;
+        blocks = Math.ceilDiv(prefills.mostKeys, VectorRows.KEYS);
+        long parts = (long) prefills.size * s.keyValueHeads();
+        long keys = keyFloats(s);
+        long values = valueFloats(s);
         int together = together(parts, keys + values, Math.max(keys, values));
         packedKeys = VectorRows.atLeast(packedKeys, (int) (together * keys));
         packedValues = VectorRows.atLeast(packedValues, (int) (together * values));
         if (unusual.length < together * blocks) {
             unusual = new boolean[together * blocks];
         }
-        long rowBlocks = Math.ceilDiv(rowsPerHead, (long) VectorRows.ROWS);
+        long rowBlocks = Math.ceilDiv(prefills.mostRows, (long) VectorRows.ROWS);
         for (firstPart = 0; firstPart < parts; firstPart += together) {
             places = (int) Math.min(together, parts - firstPart);
             run(Phase.PACK, (long) places * blocks, helpers, help);
@@ -192,16 +251,18 @@ final class VectorCall implements HelperThreads.Job {
         }
     }
 
-    private void decode(Settings s, long parts, int most, HelperThreads helpers, boolean help) {
-        blocks = VectorDecode.mostChunks(most);
+    private void decode(Settings s, HelperThreads helpers, boolean help) {
+        group = decodes;
+        blocks = VectorDecode.mostChunks(decodes.mostKeys);
         partialSize = VectorDecode.partialSize(s);
-        long floats = blocks * rowsPerHead * partialSize;
+        long parts = (long) decodes.size * s.keyValueHeads();
+        long floats = partialFloats(s);
         int together = together(parts, floats, floats);
         partials = VectorRows.atLeast(partials, (int) (together * floats));
         for (firstPart = 0; firstPart < parts; firstPart += together) {
             places = (int) Math.min(together, parts - firstPart);
             run(Phase.DECODE, (long) places * blocks, helpers, help);
-            run(Phase.MERGE, places * rowsPerHead, helpers, help);
+            run(Phase.MERGE, places * decodes.mostRows, helpers, help);
         }
     }
 
@@ -252,11 +313,15 @@ final class VectorCall implements HelperThreads.Job {
     }
 
     private void work(VectorRows rows, long task) {
+        int heads = settings().keyValueHeads();
+        if (phase == Phase.BLANK) {
+            blank(rows, (int) (task / heads), (int) (task % heads));
+            return;
+        }
         int place = (int) (task % places);
         long number = task / places;
         long part = firstPart + place;
-        int heads = settings().keyValueHeads();
-        int b = (int) (part / heads);
+        int b = group.members[(int) (part / heads)];
         int keyHead = (int) (part % heads);
         switch (phase) {
             case PACK -> VectorPrefill.pack(this, rows, place, b, keyHead, (int) number);
@@ -264,6 +329,16 @@ final class VectorCall implements HelperThreads.Job {
             case ATTEND -> VectorPrefill.attend(this, rows, place, b, keyHead, tasks / places - 1 - number);
             case DECODE -> VectorDecode.attend(this, rows, place, b, keyHead, (int) number);
             case MERGE -> VectorDecode.merge(this, rows, place, b, keyHead, (int) number);
+            case BLANK -> throw new AssertionError(phase);
+        }
+    }
+
+    /** Writes the rows of padding as rows that see no key. */
+    private void blank(VectorRows rows, int b, int keyHead) {
+        long end = rows(b) + sequences.padding(b) * settings().group();
+        for (long row = rows(b); row < end; row++) {
+            rows.clear(row);
+            VectorEpilogue.finish(this, rows, 0, b, keyHead);
         }
     }
 
@@ -307,9 +382,17 @@ final class VectorCall implements HelperThreads.Job {
         return sink;
     }
 
+    SequenceTable sequences() {
+        return sequences;
+    }
+
     /** Rows of a part: the queries of a sequence times the query heads of a group. */
-    long rowsPerHead() {
-        return rowsPerHead;
+    long rows(int b) {
+        return rows(settings(), b);
+    }
+
+    private long rows(Settings s, int b) {
+        return sequences.queries(b) * s.group();
     }
 
     /** Which query a row is. */
@@ -325,7 +408,9 @@ final class VectorCall implements HelperThreads.Job {
 
     /** Where a row of q begins, in elements. */
     long rowOffset(Tensor tensor, int b, int keyHead, long row) {
-        return b * tensor.stride(0) + query(row) * tensor.stride(1) + head(keyHead, row) * tensor.stride(2);
+        return sequences.queryEntry(b) * tensor.stride(0)
+                + sequences.queryRow(b, query(row)) * tensor.stride(1)
+                + head(keyHead, row) * tensor.stride(2);
     }
 
     /** The first key of a sequence that any query sees. */
@@ -340,12 +425,12 @@ final class VectorCall implements HelperThreads.Job {
 
     /** The first key that a row sees, counted from {@link #firstSeenKey}. */
     int firstKey(int b, long row) {
-        return clamp(settings().mask().firstKey(query(row), queries, lengths[b]), b);
+        return clamp(settings().mask().firstKey(query(row), sequences.queries(b), sequences.keys(b)), b);
     }
 
     /** One past the last key that a row sees, counted likewise; at most its first when it sees none. */
     int endKey(int b, long row) {
-        return clamp(settings().mask().endKey(query(row), queries, lengths[b]), b);
+        return clamp(settings().mask().endKey(query(row), sequences.queries(b), sequences.keys(b)), b);
     }
 
     private int clamp(long key, int b) {
@@ -380,6 +465,6 @@ final class VectorCall implements HelperThreads.Job {
 
     /** Where the partial result of a chunk and row begins. */
     int partial(int place, int chunk, int row) {
-        return ((place * blocks + chunk) * (int) rowsPerHead + row) * partialSize;
+        return ((place * blocks + chunk) * (int) decodes.mostRows + row) * partialSize;
     }
 }

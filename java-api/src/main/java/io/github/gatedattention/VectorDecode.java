@@ -4,8 +4,6 @@ import static io.github.gatedattention.VectorMath.LANES;
 import static io.github.gatedattention.VectorRows.KEYS;
 import static io.github.gatedattention.VectorTile.WIDE;
 
-import java.util.Arrays;
-
 /**
  * Few query rows per key/value head: reading K and V is what takes time, so each is read once, where it lies, for all
  * rows. Keys are split into chunks by the sequence's own length; their partial results are merged in order.
@@ -44,7 +42,7 @@ final class VectorDecode {
         if (chunk >= chunks(call.seenKeys(b))) {
             return;
         }
-        int count = (int) call.rowsPerHead();
+        int count = (int) call.rows(b);
         rows.begin(call, b, keyHead, 0, count);
         int begin = Math.max(rows.firstKey(), chunk * size);
         int end = (int) Math.min(rows.endKey(), (chunk + 1L) * size);
@@ -52,10 +50,10 @@ final class VectorDecode {
             int n = Math.min(KEYS, end - key);
             rows.turnTo(key, n);
             long at = call.firstSeenKey(b) + key;
-            VectorPrefill.loadRows(call.k(), b, keyHead, at, n, rows.keyRows, rows.keyDim);
+            VectorPrefill.loadRows(call.k(), call.sequences(), b, keyHead, at, n, rows.keyRows, rows.keyDim);
             scores(rows, n);
             rows.softmax();
-            VectorPrefill.loadRows(call.v(), b, keyHead, at, n, rows.valueRows, rows.valueDim);
+            VectorPrefill.loadRows(call.v(), call.sequences(), b, keyHead, at, n, rows.valueRows, rows.valueDim);
             values(rows, n);
         }
         float[] partials = call.partials();
@@ -104,13 +102,13 @@ final class VectorDecode {
 
     /** Adds the chunks of a row in the order of the keys, and finishes it. */
     static void merge(VectorCall call, VectorRows rows, int place, int b, int keyHead, int row) {
+        if (row >= call.rows(b)) {
+            return;
+        }
         int valueDim = rows.valueDim;
         int chunks = chunks(call.seenKeys(b));
         float[] partials = call.partials();
-        rows.count = 1;
-        rows.firstRow = row;
-        Arrays.fill(rows.y, 0, valueDim, 0);
-        Arrays.fill(rows.sums, 0, LANES, 0);
+        rows.clear(row);
         float maximum = Float.NEGATIVE_INFINITY;
         for (int chunk = 0; chunk < chunks; chunk++) {
             maximum = Math.max(maximum, partials[call.partial(place, chunk, row) + valueDim + LANES]);

@@ -17,6 +17,8 @@ final class VectorEpilogue {
         Gate setting = settings.gate();
         long i = call.query(rows.firstRow + r);
         int h = call.head(keyHead, rows.firstRow + r);
+        int entry = call.sequences().queryEntry(b);
+        long place = call.sequences().queryRow(b, i);
         int n = settings.valueHeadDim();
         int padded = rows.valueDim;
         float[] result = rows.result;
@@ -26,7 +28,7 @@ final class VectorEpilogue {
         double sink = Sink.of(call.sink(), h);
         Tensor lse = call.lse();
         if (lse != null) {
-            long at = b * lse.stride(0) + h * lse.stride(1) + i * lse.stride(2);
+            long at = entry * lse.stride(0) + h * lse.stride(1) + place * lse.stride(2);
             Elements.set(DataType.F32, lse.segment(), at, (float) Sink.logSumExp(sink, sum, maximum));
         }
         double share = Sink.share(sink, sum, maximum);
@@ -42,11 +44,11 @@ final class VectorEpilogue {
         }
         Tensor gate = call.gate();
         if (gate != null) {
-            long at = shared(gate, 0, b) + shared(gate, 1, i) + shared(gate, 2, h);
+            long at = shared(gate, 0, entry) + shared(gate, 1, place) + shared(gate, 2, h);
             applyGate(setting, gate, at, rows, n, padded);
         }
         Tensor out = call.out();
-        long at = b * out.stride(0) + i * out.stride(1) + h * out.stride(2);
+        long at = entry * out.stride(0) + place * out.stride(1) + h * out.stride(2);
         Elements.store(out.dataType(), result, 0, out.segment(), at, n);
     }
 

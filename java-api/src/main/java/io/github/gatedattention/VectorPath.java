@@ -24,28 +24,28 @@ final class VectorPath implements JavaPath {
             @Nullable Tensor gate,
             Tensor out,
             @Nullable Tensor normWeight,
-            @Nullable Tensor keyLengths,
+            @Nullable Sequences sequences,
             @Nullable Tensor lse,
             @Nullable Tensor sink,
             boolean help) {
-        if (!VectorCall.fits(settings, k.dim(1))) {
-            plain.run(q, k, v, gate, out, normWeight, keyLengths, lse, sink, help);
-            return;
-        }
         VectorCall call = runtime.calls().take();
+        boolean done;
         try {
-            call.run(settings, q, k, v, gate, out, normWeight, keyLengths, lse, sink, runtime.helpers(), help);
+            done = call.run(settings, q, k, v, gate, out, normWeight, sequences, lse, sink, runtime.helpers(), help);
         } finally {
             runtime.calls().giveBack(call);
+        }
+        if (!done) {
+            plain.run(q, k, v, gate, out, normWeight, sequences, lse, sink, help);
         }
     }
 
     @Override
     public Plan plan(Operands operands, Work work) {
-        if (!VectorCall.fits(settings, operands.k().dim(1))) {
+        VectorCall.Cut cut = VectorCall.cut(settings, operands);
+        if (cut == null) {
             return plain.plan(operands, work);
         }
-        VectorCall.Cut cut = VectorCall.cut(settings, operands);
         return new Plan(
                 "java",
                 String.format(Locale.ROOT, "java_vector_%s_%d", settings.dataType(), VectorMath.SPECIES.vectorBitSize())

@@ -38,7 +38,7 @@ final class VectorPrefill {
         int at = call.packedBlock(place, block);
         long key = call.firstSeenKey(b) + (long) block * KEYS;
         int dim = settings.headDim();
-        loadRows(call.k(), b, keyHead, key, n, scratch.keyRows, scratch.keyDim);
+        loadRows(call.k(), call.sequences(), b, keyHead, key, n, scratch.keyRows, scratch.keyDim);
         Arrays.fill(scratch.keyRows, n * scratch.keyDim, KEYS * scratch.keyDim, 0);
         int keys = at * KEYS * dim;
         for (int panel = 0; panel < KEYS; panel += WIDE) {
@@ -50,7 +50,7 @@ final class VectorPrefill {
                     call.packedKeys(),
                     keys + panel * dim);
         }
-        loadRows(call.v(), b, keyHead, key, n, scratch.valueRows, scratch.valueDim);
+        loadRows(call.v(), call.sequences(), b, keyHead, key, n, scratch.valueRows, scratch.valueDim);
         Arrays.fill(scratch.valueRows, n * scratch.valueDim, KEYS * scratch.valueDim, 0);
         int valueDim = scratch.valueDim;
         int values = at * KEYS * valueDim;
@@ -64,11 +64,12 @@ final class VectorPrefill {
         call.setUnusual(at, VectorMath.hasUnusual(scratch.valueRows, 0, KEYS * valueDim));
     }
 
-    /** Reads n rows of one head, widened, into rows of {@code width}; the rest of a row is 0. */
-    static void loadRows(Tensor from, int b, int head, long row, int n, float[] to, int width) {
+    /** Reads n keys or values of one head, widened, into rows of {@code width}; the rest of a row is 0. */
+    static void loadRows(
+            Tensor from, SequenceTable sequences, int b, int head, long key, int n, float[] to, int width) {
         int dim = (int) from.dim(3);
         for (int j = 0; j < n; j++) {
-            long offset = b * from.stride(0) + (row + j) * from.stride(1) + head * from.stride(2);
+            long offset = sequences.keyOffset(from, b, key + j, head);
             Elements.load(from.dataType(), from.segment(), offset, to, j * width, dim);
             Arrays.fill(to, j * width + dim, (j + 1) * width, 0);
         }
@@ -94,10 +95,13 @@ final class VectorPrefill {
         }
     }
 
-    /** Computes a block of packed rows. */
+    /** Computes a block of packed rows, of a sequence that has so many. */
     static void attend(VectorCall call, VectorRows rows, int place, int b, int keyHead, long block) {
         long row = block * ROWS;
-        int count = (int) Math.min(ROWS, call.rowsPerHead() - row);
+        int count = (int) Math.min(ROWS, call.rows(b) - row);
+        if (count <= 0) {
+            return;
+        }
         rows.begin(call, b, keyHead, row, count);
         int end = rows.endKey();
         for (int key = rows.firstKey() / KEYS * KEYS; key < end; key += KEYS) {

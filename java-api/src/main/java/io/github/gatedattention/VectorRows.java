@@ -103,6 +103,15 @@ final class VectorRows {
         Arrays.fill(sums, 0, rows * LANES, 0);
     }
 
+    /** Makes a row the only one, and one that has seen no key. */
+    void clear(long row) {
+        count = 1;
+        firstRow = row;
+        Arrays.fill(y, 0, valueDim, 0);
+        Arrays.fill(sums, 0, LANES, 0);
+        maximum[0] = Float.NEGATIVE_INFINITY;
+    }
+
     /** In double, so that a score has no systematic error. */
     private static void scaled(float[] x, double factor, float[] to, int at, int n) {
         for (int d = 0; d < n; d++) {

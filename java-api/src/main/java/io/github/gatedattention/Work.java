@@ -11,11 +11,13 @@ import org.jspecify.annotations.Nullable;
 record Work(long flop, long bytes) {
 
     static Work of(Settings settings, Operands o) {
-        long batch = o.q().dim(0);
-        long seqQ = o.q().dim(1);
+        SequenceTable sequences = new SequenceTable();
+        sequences.read(o.q(), o.k(), o.sequences());
         long pairs = 0;
         long keys = 0;
-        for (long length : KeyLengths.read(o.keyLengths(), batch, o.k().dim(1))) {
+        for (int b = 0; b < sequences.batch(); b++) {
+            long seqQ = sequences.queries(b);
+            long length = sequences.keys(b);
             keys += length;
             for (long i = 0; i < seqQ; i++) {
                 long first = settings.mask().firstKey(i, seqQ, length);
@@ -29,9 +31,17 @@ record Work(long flop, long bytes) {
                 + bytes(o.q())
                 + bytes(o.gate())
                 + bytes(o.normWeight())
-                + bytes(o.keyLengths())
+                + bytes(o.sequences())
                 + bytes(o.sink());
         return new Work(2 * dims * settings.queryHeads() * pairs, bytes + bytes(o.out()) + bytes(o.lse()));
+    }
+
+    private static long bytes(@Nullable Sequences sequences) {
+        long bytes = 0;
+        for (int n = 0; sequences != null && n < Sequences.TENSORS; n++) {
+            bytes += bytes(sequences.tensor(n));
+        }
+        return bytes;
     }
 
     /** Bytes of the elements, each counted once however often it is repeated by a stride of 0. */

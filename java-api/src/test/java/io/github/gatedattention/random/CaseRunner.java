@@ -60,7 +60,7 @@ final class CaseRunner {
 
     private void call(GatedAttention attention, Operands operands) {
         boolean plain = operands.normWeight() == null
-                && operands.keyLengths() == null
+                && operands.sequences() == null
                 && operands.lse() == null
                 && operands.sink() == null;
         switch (random.nextInt(3)) {

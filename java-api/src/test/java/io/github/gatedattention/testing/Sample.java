@@ -3,6 +3,7 @@ package io.github.gatedattention.testing;
 import io.github.gatedattention.DataType;
 import io.github.gatedattention.GatedAttention;
 import io.github.gatedattention.Operands;
+import io.github.gatedattention.Sequences;
 import io.github.gatedattention.Tensor;
 import io.github.gatedattention.reference.Agreement;
 import io.github.gatedattention.reference.DoubleTensor;
@@ -104,11 +105,20 @@ public final class Sample {
                 .gate(operands.gate() == null ? null : DoubleTensor.of(operands.gate()))
                 .normWeight(weight == null ? null : DoubleTensor.of(weight))
                 .sink(operands.sink() == null ? null : DoubleTensor.of(operands.sink()))
-                .keyLengths(lengths(operands.keyLengths()))
+                .keyLengths(keyLengths(operands.sequences()))
                 .compute();
     }
 
-    private static int @Nullable [] lengths(@Nullable Tensor tensor) {
+    /** The reference knows no other description of the sequences. */
+    private static int @Nullable [] keyLengths(@Nullable Sequences sequences) {
+        if (sequences == null) {
+            return null;
+        }
+        Tensor tensor = sequences.keyLengths();
+        if (!sequences.equals(Sequences.padded(null, tensor))) {
+            throw new IllegalArgumentException(
+                    "the reference knows key lengths only, but the sequences are " + sequences);
+        }
         if (tensor == null) {
             return null;
         }

@@ -167,7 +167,7 @@ typedef struct ga_attention_params {
   ga_tensor block_table;  /* [B, ceil(seq_k / page_size)]; entries beyond the keys of a sequence are not read */
   int64_t pages;          /* with block_table: pages of the cache */
   int32_t page_size;      /* with block_table: keys per page, 1 to 65536 */
-  int32_t reserved;       /* 0 */
+  float softcap;          /* 0: none; else finite, > 0: scores are softcap * tanh(scale * q.k / softcap) */
 
   /* Of an int8 cache, f32: what each key's and value's whole numbers are multiplied by, per token and head. */
   ga_tensor k_scale; /* [B, Sk, Hkv, -], or as packed or paged as k */

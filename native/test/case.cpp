@@ -75,6 +75,7 @@ std::string describe(const Case &c) {
   text << "seed " << c.seed << ": B " << c.batch << " Sq " << c.seq_q << " Sk " << c.seq_k << " heads " << c.heads_q
        << '/' << c.heads_kv << " D " << c.head_dim << '/' << c.head_dim_v << ' ' << name_of(c.dtype) << " scale "
        << c.scale;
+  if (c.softcap != 0) text << " softcap " << c.softcap;
   if ((c.flags & GA_CAUSAL) != 0) text << " causal";
   if (c.window_left >= 0 || c.window_right >= 0) text << " window " << c.window_left << ',' << c.window_right;
   if (c.pre_gate == GA_PRE_RMS_NORM) text << " rms_norm eps " << c.norm_eps;

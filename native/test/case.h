@@ -37,6 +37,7 @@ struct Case {
   int64_t window_right = -1;
   float scale = 0.125F;
   float norm_eps = 1e-6F;
+  float softcap = 0;
   ga_activation activation = GA_SIGMOID;
   ga_combination combination = GA_MULTIPLY;
   ga_pre_gate pre_gate = GA_PRE_NONE;

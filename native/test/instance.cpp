@@ -63,6 +63,7 @@ Instance::Instance(const Case &c, Placement placement) : case_(c) {
   params.window_right = c.window_right;
   params.scale = c.scale;
   params.norm_eps = c.norm_eps;
+  params.softcap = c.softcap;
   params.activation = c.activation;
   params.combination = c.combination;
   params.pre_gate = c.pre_gate;

@@ -87,6 +87,11 @@ class Layout {
  public:
   Layout(Case &c, Random &random, bool tight) : c_(c), random_(random), tight_(tight) {}
 
+  void place_sink() {
+    c_.sink = shape(random_dtype(), {1, 1, random_.chance(0.3) ? 1 : c_.heads_q, 1});
+    place(c_.sink, true);
+  }
+
   void choose() {
     View gate = shape(random_.chance(0.6) ? c_.dtype : random_dtype(), {c_.batch, c_.seq_q, c_.heads_q, c_.head_dim_v});
     const bool gated = random_.chance(0.85);
@@ -231,11 +236,6 @@ class Layout {
       if (random_.chance(0.2)) c_.norm_weight.extent[3] = 1;
       place(c_.norm_weight, true);
     }
-    if (random_.chance(0.25)) {
-      c_.sink = shape(random_dtype(), {1, 1, random_.chance(0.3) ? 1 : c_.heads_q, 1});
-      place(c_.sink, true);
-      c_.sink_size = random_.pick({1.0, 5.0, 30.0});
-    }
     if (random_.chance(0.3)) {
       c_.key_lengths = shape(GA_I32, {c_.batch, 1, 1, 1});
       place(c_.key_lengths);
@@ -254,6 +254,16 @@ class Layout {
   bool tight_;
 };
 
+// What else takes part in the softmax, from a generator of its own: the rest of a case does not change with it.
+void random_softmax(Case &c, bool tight) {
+  Random random(~c.seed);
+  if (random.chance(0.25)) c.softcap = random.pick({1.0F, 5.0F, 20.0F, 50.0F, 1000.0F});
+  if (!random.chance(0.25)) return;
+  Layout(c, random, tight).place_sink();
+  c.sink_size = random.pick({1.0, 5.0, 30.0});
+  c.trend /= 2;  // errors that all scores have in common cancel, but against a sink
+}
+
 }  // namespace
 
 Case random_case(uint64_t seed, const RandomOptions &options) {
@@ -266,6 +276,7 @@ Case random_case(uint64_t seed, const RandomOptions &options) {
   random_scores(c, random);
   random_epilogue(c, random);
   Layout(c, random, options.tight).choose();
+  random_softmax(c, options.tight);
   if (c.scale == 0) c.trend = 0;
   return c;
 }

@@ -99,6 +99,7 @@ Row attend(const ga_attention_params &params, const KeyRows &keys, KeyRange rang
     return row;
   }
   const auto scale = static_cast<double>(params.scale);
+  const auto cap = static_cast<double>(params.softcap);
   std::vector<double> scores;
   double highest = sink;
   for (int64_t key = range.first; key < range.end; ++key) {
@@ -109,7 +110,8 @@ Row attend(const ga_attention_params &params, const KeyRows &keys, KeyRange rang
       dot += query[d] * k[d];
       size += std::fabs(query[d] * k[d]);
     }
-    scores.push_back(scale * dot);
+    const double score = scale * dot;
+    scores.push_back(cap > 0 ? cap * std::tanh(score / cap) : score);
     highest = std::max(highest, scores.back());
     row.amp = std::max(row.amp, std::fabs(scale) * size);
   }

@@ -104,7 +104,7 @@ constexpr Text make_table() {
   GA_FIELD(ga_attention_params, block_table);
   GA_FIELD(ga_attention_params, pages);
   GA_FIELD(ga_attention_params, page_size);
-  GA_FIELD(ga_attention_params, reserved);
+  GA_FIELD(ga_attention_params, softcap);
   GA_FIELD(ga_attention_params, k_scale);
   GA_FIELD(ga_attention_params, v_scale);
   GA_STRUCT(ga_attention_plan);

@@ -155,7 +155,6 @@ bool check_ragged(const ga_attention_params &c, Refusal &no) {
     return false;
   if (c.k.dtype != GA_I8 && (c.k_scale.data || c.v_scale.data))
     return no.invalid("%s is given, but k is not i8", c.k_scale.data ? "k_scale" : "v_scale");
-  if (c.reserved != 0) return no.invalid("reserved is %d; it must be 0", c.reserved);
   if (!c.block_table.data) {
     if (c.page_size != 0 || c.pages != 0)
       return no.invalid("page_size is %d and pages is %" PRId64 ", but there is no block_table; both must be 0",
@@ -180,6 +179,8 @@ bool check_numbers(const ga_attention_params &c, Refusal &no) {
     return false;
   if (!is_finite(c.scale))
     return no.invalid("scale is %g; it must be finite (usually 1 / sqrt(head_dim))", static_cast<double>(c.scale));
+  if (!(is_finite(c.softcap) && c.softcap >= 0))
+    return no.invalid("softcap is %g; it must be 0 (none), or finite and above 0", static_cast<double>(c.softcap));
   if (!check_range("activation", c.activation, GA_SIGMOID, GA_TANH, no) ||
       !check_range("combination", c.combination, GA_MULTIPLY, GA_ADD, no) ||
       !check_range("pre_gate", c.pre_gate, GA_PRE_NONE, GA_PRE_SILU, no))
@@ -320,6 +321,7 @@ bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &
   p.window_left = bounded_window(c.window_left);
   p.window_right = c.flags & GA_CAUSAL ? 0 : bounded_window(c.window_right);
   p.scale = c.scale;
+  p.softcap = c.softcap;
   p.norm_eps = c.norm_eps;
   p.activation = c.activation;
   p.combination = c.combination;

@@ -35,6 +35,7 @@ struct Problem {
   int64_t pages;                      // the batch extent of k and v there
   int64_t window_left, window_right;  // -1: unlimited; a causal mask is window_right = 0
   float scale, norm_eps;
+  float softcap;  // 0: none
   ga_activation activation;
   ga_combination combination;
   ga_pre_gate pre_gate;

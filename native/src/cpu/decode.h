@@ -10,6 +10,7 @@
 #include "core/mask.h"
 #include "cpu/epilogue.h"
 #include "cpu/pack.h"
+#include "cpu/softcap.h"
 
 namespace ga::GA_ISA {
 namespace {
@@ -214,6 +215,7 @@ class Decode {
          int64_t chunk)
       : p_(p),
         s_(s),
+        softcap_(p),
         part_(part),
         of_(part.sequence),
         block_(head_block),
@@ -266,6 +268,7 @@ class Decode {
 
   const Problem &p_;
   const Schedule &s_;
+  const Softcap softcap_;
   const Part &part_;
   const Sequence &of_;
   int64_t block_, chunk_, head0_;
@@ -406,8 +409,9 @@ void Decode<Product, T, K>::accumulate(int64_t h, int64_t r, int n, const Rows &
   for (int g = 0; g < n; g++) {
     row[g] = partial(chunk_, h, r + g);
     if (sizeof(K) == 1) multiply_by(key_scales_, weights[g]);
-    tile_weights<Product::kPack == 2 ? kCoarse : kFine>(weights[g], values.count, __builtin_fabsf(p_.scale) * kLog2E,
-                                                        p_.head_dim_v, *row[g]);
+    if (softcap_.capped()) softcap_.apply(weights[g], 0, values.count);
+    tile_weights<Product::kPack == 2 ? kCoarse : kFine>(weights[g], values.count, softcap_.factor(), p_.head_dim_v,
+                                                        *row[g]);
     if (sizeof(K) == 1) multiply_by(value_scales_, weights[g]);
   }
   switch (n) {

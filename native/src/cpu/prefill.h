@@ -1,6 +1,6 @@
 // Prefill: a block of query rows against all keys they see, in blocks of keys small enough for the nearest caches.
 //
-//   for each block of 256 keys:   S = Q K^T   →   P = exp2(S - maximum), row sums   →   Y += P V
+//   for each block of 256 keys:   S = Q K^T   →   softcap   →   P = exp2(S - maximum), row sums   →   Y += P V
 //   at the end of a row:          normalize, gate, store (epilogue.h)
 //
 // A row of the block is one (position, query head) pair of one key/value head: all heads of the group lie side by side
@@ -10,6 +10,7 @@
 #include "core/mask.h"
 #include "cpu/epilogue.h"
 #include "cpu/pack.h"
+#include "cpu/softcap.h"
 
 namespace ga::GA_ISA {
 namespace {
@@ -68,6 +69,7 @@ class Prefill {
   void scores(int64_t first, int64_t keys);
   void softmax(int64_t first, int64_t keys);
   void softmax_row(int64_t row, const Tile &t, int64_t first, int64_t keys);
+  void cap_row(int64_t row, int64_t lo, int64_t hi);
   float row_maximum(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const;
   F weights(const float *s, F scale, F minus_maximum) const {
     return exp2 < Product::kPack == 2 ? kCoarse : kFine > (fma(load(s), scale, minus_maximum));
@@ -83,6 +85,7 @@ class Prefill {
   const Part &part_;
   const Sequence &of_;
   const Epilogue<T> epilogue_;
+  const Softcap softcap_;
   int64_t h_, row0_, rows_;
   const int32_t *keys_, *values_;
   const char *unsafe_;
@@ -95,12 +98,11 @@ class Prefill {
   float *maximum_;    // [rows], in units of log2, after scaling
   KeyRange *sees_;    // [rows]
   int64_t y_stride_;
-  float scale_;  // |p.scale| * log2(e); the sign went into Q
 };
 
 template <class Product, class T>
 Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, const Part &part, char *shared, char *own, int64_t task)
-    : p_(p), s_(s), part_(part), of_(part.sequence), epilogue_(p) {
+    : p_(p), s_(s), part_(part), of_(part.sequence), epilogue_(p), softcap_(p) {
   h_ = task % p.heads_kv;
   const int64_t block = part.query_blocks - 1 - task / p.heads_kv;  // late rows see most keys: they go first
   row0_ = block * part.query_block;
@@ -111,7 +113,6 @@ Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, const Part &pa
             head * s.value_panels * (kPanel / Product::kPack) * kPanel;
   unsafe_ = shared + s.flags_offset + head;
   y_stride_ = round_up(p.head_dim_v, kWidth);
-  scale_ = __builtin_fabsf(p.scale) * kLog2E;
 
   const int64_t rows = round_up(rows_, kTileRows);
   const auto take = [&own](int64_t bytes) {
@@ -205,6 +206,14 @@ void Prefill<Product, T>::softmax(int64_t first, int64_t keys) {
   }
 }
 
+// tanh rises, so the maximum that the microkernel left is mapped as the scores are.
+template <class Product, class T>
+void Prefill<Product, T>::cap_row(int64_t row, int64_t lo, int64_t hi) {
+  softcap_.apply(scores_ + row * kKeyBlock, lo, hi);
+  float *reduced = block_max_ + row * kWidth;
+  store(reduced, softcap_.apply(load(reduced)));
+}
+
 // The largest score of the row in this block. Panels that every row of the tile sees were reduced by the microkernel.
 template <class Product, class T>
 float Prefill<Product, T>::row_maximum(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const {
@@ -218,7 +227,7 @@ float Prefill<Product, T>::row_maximum(int64_t row, const Tile &t, int64_t first
     for (int64_t j = c; j < c + kPanel && j < hi; j += kWidth)
       m = max(m, keep_range(load(s + j), static_cast<int>(lo - j), static_cast<int>(hi - j), lowest));
   }
-  return reduce_max(m) * scale_;
+  return reduce_max(m) * softcap_.factor();
 }
 
 // Weights of keys key .. key + 2 vectors.
@@ -242,6 +251,7 @@ void Prefill<Product, T>::softmax_row(int64_t row, const Tile &t, int64_t first,
   const int64_t tile_lo = ((t.lo > first ? t.lo : first) - first) / step * step;
   const int64_t tile_hi = round_up((t.hi < end ? t.hi : end) - first, step);
 
+  if (softcap_.capped() && lo < hi) cap_row(row, lo, hi);
   float maximum = maximum_[row];
   const float block = lo < hi ? row_maximum(row, t, first, lo, hi) : maximum;
   float *y = y_ + row * y_stride_;
@@ -255,7 +265,7 @@ void Prefill<Product, T>::softmax_row(int64_t row, const Tile &t, int64_t first,
     maximum_[row] = maximum = block;
   }
 
-  const F scale = set(scale_), minus = set(maximum == -__builtin_inff() ? 0.0f : -maximum);
+  const F scale = set(softcap_.factor()), minus = set(maximum == -__builtin_inff() ? 0.0f : -maximum);
   const float *s = scores_ + row * kKeyBlock;
   F more = zero();
   const auto masked = [&](int64_t j) {

@@ -7,7 +7,7 @@ import org.jspecify.annotations.Nullable;
  * Gated attention of a block of query rows of one head, in plain Java: what the library computes, in the order it is
  * computed. The native kernels do the same with vectors.
  *
- * <p>Keys come in blocks. Per block and row: scores {@code s_j = scale * q . k_j} of the keys that the row sees, their
+ * <p>Keys come in blocks. Per block and row: scores {@code s_j = scale * q . k_j}, softcapped where asked for, of the keys that the row sees, their
  * maximum so far {@code m}, then {@code sum += exp(s_j - m)} and {@code y += exp(s_j - m) v_j}. When {@code m} grows,
  * the earlier sum and y are scaled down to it. At the end the {@link Sink} joins the sum, {@code Y = y / sum} and the
  * log-sum-exp is {@code m + log(sum)}; then come the step on Y, the gate, and the one rounding to the output's type.
@@ -137,7 +137,7 @@ final class AttentionLoops {
         addWeightedRows(queries[r], 0, settings.headDim(), keyColumns, scores, from, to);
         double newMaximum = maximum[r];
         for (int j = from; j < to; j++) {
-            scores[j] *= settings.scale();
+            scores[j] = score(scores[j]);
             newMaximum = Math.max(newMaximum, scores[j]);
         }
         if (newMaximum != maximum[r]) {
@@ -153,6 +153,12 @@ final class AttentionLoops {
             sum[r] += scores[j];
         }
         addWeightedRows(scores, from, to, values, y[r], 0, y[r].length);
+    }
+
+    private double score(double product) {
+        double score = product * settings.scale();
+        double cap = settings.softcap();
+        return settings.isSoftcapped() ? cap * Math.tanh(score / cap) : score;
     }
 
     /** {@code total[x] += sum over i in [from, to) of weights[i] * rows[i][x]}, for x in [first, end). */

@@ -53,6 +53,7 @@ final class AttentionStruct {
         params.set(JAVA_LONG, ga_attention_params.window_left$offset(), mask.windowLeft());
         params.set(JAVA_LONG, ga_attention_params.window_right$offset(), mask.windowRight());
         params.set(JAVA_FLOAT, ga_attention_params.scale$offset(), settings.scale());
+        params.set(JAVA_FLOAT, ga_attention_params.softcap$offset(), settings.softcap());
         params.set(JAVA_FLOAT, ga_attention_params.norm_eps$offset(), gate.normEps());
         params.set(JAVA_INT, ga_attention_params.activation$offset(), AbiCodes.of(gate.activation()));
         params.set(JAVA_INT, ga_attention_params.combination$offset(), AbiCodes.of(gate.combination()));

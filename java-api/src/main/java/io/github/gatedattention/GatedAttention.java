@@ -194,6 +194,7 @@ public final class GatedAttention implements AutoCloseable {
         private Mask mask = Mask.none();
         private float scale = Float.NaN;
         private boolean scaleGiven;
+        private float softcap;
         private @Nullable Backend backend;
         private int threads;
         private boolean threadsGiven;
@@ -296,6 +297,18 @@ public final class GatedAttention implements AutoCloseable {
         }
 
         /**
+         * Bounds the scores: {@code cap * tanh(scale * q . k / cap)} instead of {@code scale * q . k}, before the softmax
+         * and without effect on a sink. The default is 0, no bound.
+         *
+         * @param cap finite and above 0, or 0 for none
+         * @return this
+         */
+        public Builder softcap(float cap) {
+            softcap = cap;
+            return this;
+        }
+
+        /**
          * Sets where to compute. The default is {@link Backend#best()}.
          *
          * @param newBackend the backend
@@ -379,6 +392,10 @@ public final class GatedAttention implements AutoCloseable {
             if (!Float.isFinite(factor)) {
                 throw new IllegalArgumentException("scale is " + factor + ", but must be finite");
             }
+            if (!(softcap >= 0) || softcap == Float.POSITIVE_INFINITY) {
+                throw new IllegalArgumentException(
+                        "softcap is " + softcap + ", but must be finite and above 0, or 0 for none");
+            }
             int workers = threadsGiven
                     ? threads
                     : Math.min(MAX_THREADS, Runtime.getRuntime().availableProcessors());
@@ -393,7 +410,17 @@ public final class GatedAttention implements AutoCloseable {
                         "backend " + chosen + " is not available: " + reason + "; Backend.java() works everywhere");
             }
             Settings settings = new Settings(
-                    queryHeads, kvHeads, headDim, valueDim, dataType, gate, mask, factor, workers, maxInstructionSet);
+                    queryHeads,
+                    kvHeads,
+                    headDim,
+                    valueDim,
+                    dataType,
+                    gate,
+                    mask,
+                    factor,
+                    softcap,
+                    workers,
+                    maxInstructionSet);
             return new GatedAttention(settings, chosen, executor);
         }
 

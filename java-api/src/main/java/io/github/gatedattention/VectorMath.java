@@ -66,6 +66,12 @@ final class VectorMath {
     /** exp of this and less is 0 here; in the last step to it f stays small. */
     private static final float LOWEST_EXP = -88.03f;
 
+    /** From here on, tanh is 1 minus a small number; below, x minus one. */
+    private static final float TANH_BORDER = 0.9f;
+
+    /** tanh of this and more is 1. */
+    private static final float TANH_IS_ONE = 40;
+
     private static final float[] ZEROS = new float[LANES];
 
     private VectorMath() {}
@@ -196,6 +202,45 @@ final class VectorMath {
             FloatVector e = p.mul(exponent.add(ONE_BITS).reinterpretAsFloats());
             FloatVector numerator = FloatVector.broadcast(SPECIES, 1).blend(e, g.compare(VectorOperators.LT, 0));
             numerator.div(e.add(1)).intoArray(to, i);
+        }
+    }
+
+    /**
+     * Replaces each element x by {@code cap * tanh(x)}, to about a unit in the last place: near 0 it is x minus a correction
+     * from tanh's continued fraction, {@code q (45045 + 2772 q + 27 q^2) / (135135 + 62370 q + 3150 q^2 + 28 q^3)} with q =
+     * x^2, else {@code 1 - 2e / (1 + e)} with e = exp(-2|x|).
+     */
+    static void softcap(float[] x, int from, int count, float cap) {
+        for (int i = from; i < from + count; i += LANES) {
+            FloatVector s = FloatVector.fromArray(SPECIES, x, i);
+            FloatVector a = s.abs();
+            FloatVector t = a.blend(TANH_IS_ONE, a.compare(VectorOperators.GT, TANH_IS_ONE))
+                    .mul(-2); // keeps NaN
+            FloatVector rounded = t.mul(LOG2_E).add(ROUNDER);
+            FloatVector n = rounded.sub(ROUNDER);
+            FloatVector f = HAS_FMA
+                    ? n.fma(FloatVector.broadcast(SPECIES, LN2_HIGH), t)
+                    : n.mul(LN2_HIGH).add(t);
+            f = HAS_FMA
+                    ? n.fma(FloatVector.broadcast(SPECIES, LN2_LOW), f)
+                    : n.mul(LN2_LOW).add(f);
+            FloatVector p = f.mul(B7).add(B6);
+            p = p.mul(f).add(B5);
+            p = p.mul(f).add(B4);
+            p = p.mul(f).add(B3);
+            p = p.mul(f).add(B2);
+            p = p.mul(f.mul(f)).add(f).add(1);
+            IntVector exponent = rounded.reinterpretAsInts().lanewise(VectorOperators.LSHL, MANTISSA_BITS);
+            FloatVector e = p.mul(exponent.add(ONE_BITS).reinterpretAsFloats());
+            FloatVector far = e.add(e).div(e.add(1)).neg().add(1);
+            FloatVector q = s.mul(s);
+            FloatVector above = q.mul(27).add(2772).mul(q).add(45045).mul(q);
+            FloatVector below = q.mul(28).add(3150).mul(q).add(62370).mul(q).add(135135);
+            FloatVector near = a.sub(a.mul(above.div(below)));
+            FloatVector result = far.blend(near, a.compare(VectorOperators.LT, TANH_BORDER));
+            result.blend(result.neg(), s.compare(VectorOperators.LT, 0))
+                    .mul(cap)
+                    .intoArray(x, i);
         }
     }
 

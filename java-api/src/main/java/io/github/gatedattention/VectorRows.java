@@ -8,7 +8,8 @@ import java.util.Arrays;
  * What one thread works in: up to 64 query rows of one key/value head against 64 keys at a time, flash style.
  *
  * <p>The rows of a head are packed: row r is query r / group of head r % group, so that neighbors see nearly the same
- * keys. Scores are powers of two: the queries are scaled by {@code scale * log2(e)}. Per row there are the reference
+ * keys. Scores are powers of two: the queries are scaled by {@code scale * log2(e)}, or with a softcap c by {@code scale / c},
+ * and the scores become {@code c * log2(e) * tanh} of what they were. Per row there are the reference
  * maximum m, the sum of {@code 2^(s - m)} per lane, and y, the same sum weighted with the values. Keys are counted from
  * the first one that any query of the sequence sees.
  */
@@ -26,6 +27,12 @@ final class VectorRows {
 
     private static final double LOG2_E = 1 / Math.log(2);
 
+    /** A lower softcap makes all weights equal as this one does; queries are divided by it, and must not overflow. */
+    private static final float LOWEST_SOFTCAP = 0x1p-40f;
+
+    /** A higher one changes no score that a float tells from its neighbors; times log2(e) it must not overflow. */
+    private static final float HIGHEST_SOFTCAP = 0x1p64f;
+
     final float[] scores = new float[ROWS * KEYS]; // then weights
     final float[] maximum = new float[ROWS];
     final float[] sums = new float[ROWS * LANES];
@@ -38,6 +45,7 @@ final class VectorRows {
     float[] gate = {}; // [valueDim]
     float[] sigmoids = {}; // [valueDim]
 
+    float cap; // what scores are capped to, in powers of two; 0: none
     int count; // rows in use
     int keyDim; // D rounded up to whole vectors
     int valueDim; // Dv rounded up to whole narrow tiles
@@ -86,6 +94,12 @@ final class VectorRows {
         firstRow = row;
         int dim = settings.headDim();
         double factor = settings.scale() * LOG2_E;
+        cap = 0;
+        if (settings.isSoftcapped()) {
+            double softcap = Math.clamp(settings.softcap(), LOWEST_SOFTCAP, HIGHEST_SOFTCAP);
+            factor = settings.scale() / softcap;
+            cap = (float) (softcap * LOG2_E);
+        }
         Tensor q = call.q();
         for (int r = 0; r < rows; r++) {
             Elements.load(q.dataType(), q.segment(), call.rowOffset(q, b, keyHead, row + r), result, 0, dim);
@@ -168,6 +182,9 @@ final class VectorRows {
         if (from[r] >= to[r]) {
             Arrays.fill(scores, row, row + KEYS, 0);
             return;
+        }
+        if (cap > 0) {
+            VectorMath.softcap(scores, row, KEYS, cap);
         }
         if (from[r] > 0) {
             Arrays.fill(scores, row, row + from[r], Float.NEGATIVE_INFINITY);

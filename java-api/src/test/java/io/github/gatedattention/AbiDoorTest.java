@@ -199,6 +199,10 @@ class AbiDoorTest {
     void no93ScaleThatIsNoNumber() {
         refused(INVALID_ARGUMENT, p -> ga_attention_params.scale(p, Float.NaN), "scale", "nan");
         refused(INVALID_ARGUMENT, p -> ga_attention_params.scale(p, Float.NEGATIVE_INFINITY), "scale", "inf");
+        refused(INVALID_ARGUMENT, p -> ga_attention_params.softcap(p, Float.NaN), "softcap", "nan", "0");
+        refused(INVALID_ARGUMENT, p -> ga_attention_params.softcap(p, Float.POSITIVE_INFINITY), "softcap", "inf", "0");
+        refused(INVALID_ARGUMENT, p -> ga_attention_params.softcap(p, -5), "softcap", "-5", "0");
+        refused(INVALID_ARGUMENT, p -> ga_attention_params.reserved(p, 7), "reserved", "7", "0");
     }
 
     @Test

@@ -383,6 +383,13 @@ class BadInputsTest {
                     "scale is " + scale,
                     "finite");
         }
+        for (float cap : new float[] {Float.NaN, Float.POSITIVE_INFINITY, -1, -Float.MIN_VALUE}) {
+            refused(
+                    () -> sample.builder(target).softcap(cap).build(),
+                    IllegalArgumentException.class,
+                    "softcap is " + cap,
+                    "above 0");
+        }
         refused(() -> Gate.none().withRmsNorm(Float.NaN), IllegalArgumentException.class, "eps is NaN", "0");
         refused(() -> Gate.none().withRmsNorm(-1e-6f), IllegalArgumentException.class, "eps is -1.0E-6", "0");
         refused(() -> Mask.causal().withWindow(-2, 0), IllegalArgumentException.class, "left is -2", "-1");

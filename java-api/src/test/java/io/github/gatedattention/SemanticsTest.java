@@ -108,6 +108,26 @@ class SemanticsTest {
         }
     }
 
+    /** Caps that saturate all scores, some and none, and those at the ends of what a float can say. */
+    @ParameterizedTest
+    @MethodSource("targetsAndTypes")
+    void softcapsOfAnySize(Target target, DataType type) {
+        for (float cap : new float[] {Float.MIN_VALUE, 1e-30f, 0.01f, 1, 30, 1e4f, 1e20f, Float.MAX_VALUE}) {
+            for (float scale : new float[] {0.125f, -0.5f, 0}) {
+                Setting setting = GATED.withScores(scale, cap);
+                for (Sample.Shape shape : new Sample.Shape[] {SQUARE, new Sample.Shape(1, 2, 600, 4, 2, 64, 64)}) {
+                    try (Arena arena = Arena.ofConfined()) {
+                        Sample sample = Sample.of(arena, setting, type, shape);
+                        run(sample, target);
+                        assertThat(sample.compare(sample.expected()))
+                                .as("softcap %s scale %s", cap, scale)
+                                .isNull();
+                    }
+                }
+            }
+        }
+    }
+
     /** An empty cache, no keys at all, no queries, no sequences. */
     @ParameterizedTest
     @MethodSource("targetsAndTypes")

@@ -58,6 +58,46 @@ class VectorMathTest {
     }
 
     @Test
+    void softcapIsAccurateOnBothSides() {
+        Random random = new Random(8);
+        float[] x = new float[COUNT];
+        for (int i = 0; i < COUNT; i++) {
+            x[i] = (float) (random.nextGaussian() * new double[] {1e-30, 1e-3, 0.5, 1, 10}[i % 5]);
+        }
+        float[] y = x.clone();
+        VectorMath.softcap(y, 0, COUNT, 50);
+        for (int i = 0; i < COUNT; i++) {
+            double expected = 50 * Math.tanh(x[i]);
+            assertThat(Math.abs(y[i] - expected))
+                    .as("50 tanh(%s) is %s", x[i], y[i])
+                    .isLessThanOrEqualTo(2 * EPS * Math.abs(expected));
+        }
+    }
+
+    @Test
+    void softcapAtTheEnds() {
+        float[][] cases = {
+            {0, 0},
+            {-0f, 0},
+            {40, 8},
+            {Float.POSITIVE_INFINITY, 8},
+            {Float.NEGATIVE_INFINITY, -8},
+            {Float.MAX_VALUE, 8},
+            {-Float.MAX_VALUE, -8},
+            {Float.MIN_VALUE, 8 * Float.MIN_VALUE},
+            {Float.NaN, Float.NaN},
+            {Float.intBitsToFloat(0xFFC12345), Float.NaN},
+        };
+        for (float[] c : cases) {
+            float[] x = filled(c[0]);
+            VectorMath.softcap(x, 0, x.length, 8);
+            for (float value : x) {
+                assertThat(value).as("8 tanh(%s)", c[0]).isEqualTo(Float.valueOf(c[1]));
+            }
+        }
+    }
+
+    @Test
     void exponentialsAndTheirSums() {
         Random random = new Random(6);
         float[] x = new float[COUNT];

@@ -132,7 +132,14 @@ final class RandomCase {
                 random.nextBoolean(),
                 window ? side() : -1,
                 window ? side() : -1,
-                scale);
+                scale,
+                softcap());
+    }
+
+    /** From a generator of its own: what else there is to a case does not change with it. */
+    private float softcap() {
+        RandomGenerator own = new SplittableRandom(seed * 3 + 1);
+        return own.nextInt(4) == 0 ? new float[] {1, 5, 20, 50, 1000}[own.nextInt(5)] : 0;
     }
 
     /** A side of the window: mostly a few keys, sometimes all, sometimes a number that would overflow when added to. */

@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Per row (batch b, query i, head h) over the visible keys j:
  *
  * <pre>
- *   S_j = scale * q . k_j        P = softmax(S)        Y_d = sum_j P_j V_jd        N = pre(Y)        O = gate(N, G)
+ *   S_j = scale * q . k_j, or cap tanh(S_j / cap)        P = softmax(S)        Y_d = sum_j P_j V_jd        N = pre(Y)        O = gate(N, G)
  *   mag_d = sum_j P_j |V_jd|     amp = max_j |scale| sum_d |q_d||k_jd|
  *   c = eps32 * (8 + amp + sqrt(Sk)/8)  [+ 3 eps_t for 16-bit types]               |error of Y_d| &lt;= c * mag_d
  * </pre>
@@ -202,7 +202,9 @@ public final class Reference {
                 dot += product;
                 absolute += Math.abs(product);
             }
-            p[j - first] = setting.scale() * dot;
+            double score = setting.scale() * dot;
+            double cap = setting.softcap();
+            p[j - first] = cap > 0 ? cap * Math.tanh(score / cap) : score;
             max = Math.max(max, p[j - first]);
             amp = Math.max(amp, Math.abs(setting.scale()) * absolute);
         }

@@ -15,6 +15,7 @@ import io.github.gatedattention.Mask;
  * @param windowLeft keys before the diagonal that are seen; -1: all
  * @param windowRight keys after the diagonal that are seen; -1: all
  * @param scale of the scores
+ * @param softcap of the scores; 0: none
  */
 public record Setting(
         Pre pre,
@@ -27,7 +28,8 @@ public record Setting(
         boolean causal,
         long windowLeft,
         long windowRight,
-        float scale) {
+        float scale,
+        float softcap) {
 
     /** What happens to Y before the gate. */
     public enum Pre {
@@ -39,8 +41,18 @@ public record Setting(
     /** Causal attention scaled by 1/sqrt(headDim) without a gate. */
     public static Setting causal(int headDim) {
         return new Setting(
-                Pre.NONE, 1e-6f, false, false, Activation.SIGMOID, Combination.MULTIPLY, false, true, -1, -1, (float)
-                        (1 / Math.sqrt(headDim)));
+                Pre.NONE,
+                1e-6f,
+                false,
+                false,
+                Activation.SIGMOID,
+                Combination.MULTIPLY,
+                false,
+                true,
+                -1,
+                -1,
+                (float) (1 / Math.sqrt(headDim)),
+                0);
     }
 
     /** This setting with a gate of one score per element. */
@@ -56,7 +68,8 @@ public record Setting(
                 causal,
                 windowLeft,
                 windowRight,
-                scale);
+                scale,
+                softcap);
     }
 
     /** This setting with a gate of one score per head. */
@@ -72,7 +85,8 @@ public record Setting(
                 causal,
                 windowLeft,
                 windowRight,
-                scale);
+                scale,
+                softcap);
     }
 
     /** This setting with a step before the gate. */
@@ -88,19 +102,59 @@ public record Setting(
                 causal,
                 windowLeft,
                 windowRight,
-                scale);
+                scale,
+                softcap);
     }
 
     /** This setting with Y rounded before the gate. */
     public Setting withRoundBeforeGate() {
         return new Setting(
-                pre, normEps, gated, headwise, activation, combination, true, causal, windowLeft, windowRight, scale);
+                pre,
+                normEps,
+                gated,
+                headwise,
+                activation,
+                combination,
+                true,
+                causal,
+                windowLeft,
+                windowRight,
+                scale,
+                softcap);
     }
 
     /** This setting with another mask. */
     public Setting withMask(boolean causal, long left, long right) {
         return new Setting(
-                pre, normEps, gated, headwise, activation, combination, roundBeforeGate, causal, left, right, scale);
+                pre,
+                normEps,
+                gated,
+                headwise,
+                activation,
+                combination,
+                roundBeforeGate,
+                causal,
+                left,
+                right,
+                scale,
+                softcap);
+    }
+
+    /** This setting with another scale and softcap. */
+    public Setting withScores(float newScale, float cap) {
+        return new Setting(
+                pre,
+                normEps,
+                gated,
+                headwise,
+                activation,
+                combination,
+                roundBeforeGate,
+                causal,
+                windowLeft,
+                windowRight,
+                newScale,
+                cap);
     }
 
     /** The library's description of the gate. */

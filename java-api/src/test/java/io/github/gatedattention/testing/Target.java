@@ -84,6 +84,7 @@ public record Target(Backend backend, InstructionSet instructionSet) {
                 .gate(setting.gate())
                 .mask(setting.mask())
                 .scale(setting.scale())
+                .softcap(setting.softcap())
                 .backend(backend)
                 .threads(2);
         return isJava() ? builder : builder.maxInstructionSet(instructionSet);

@@ -49,7 +49,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     ga_tensor block_table;
  *     int64_t pages;
  *     int32_t page_size;
- *     int32_t reserved;
+ *     float softcap;
  *     ga_tensor k_scale;
  *     ga_tensor v_scale;
  * }
@@ -96,7 +96,7 @@ public class ga_attention_params {
         ga_tensor.layout().withName("block_table"),
         gated_attention_h.C_LONG.withName("pages"),
         gated_attention_h.C_INT.withName("page_size"),
-        gated_attention_h.C_INT.withName("reserved"),
+        gated_attention_h.C_FLOAT.withName("softcap"),
         ga_tensor.layout().withName("k_scale"),
         ga_tensor.layout().withName("v_scale")
     ).withName("ga_attention_params");
@@ -1604,48 +1604,48 @@ public class ga_attention_params {
         struct.set(page_size$LAYOUT, page_size$OFFSET, fieldValue);
     }
 
-    private static final OfInt reserved$LAYOUT = (OfInt)$LAYOUT.select(groupElement("reserved"));
+    private static final OfFloat softcap$LAYOUT = (OfFloat)$LAYOUT.select(groupElement("softcap"));
 
     /**
      * Layout for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * float softcap
      * }
      */
-    public static final OfInt reserved$layout() {
-        return reserved$LAYOUT;
+    public static final OfFloat softcap$layout() {
+        return softcap$LAYOUT;
     }
 
-    private static final long reserved$OFFSET = $LAYOUT.byteOffset(groupElement("reserved"));
+    private static final long softcap$OFFSET = $LAYOUT.byteOffset(groupElement("softcap"));
 
     /**
      * Offset for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * float softcap
      * }
      */
-    public static final long reserved$offset() {
-        return reserved$OFFSET;
+    public static final long softcap$offset() {
+        return softcap$OFFSET;
     }
 
     /**
      * Getter for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * float softcap
      * }
      */
-    public static int reserved(MemorySegment struct) {
-        return struct.get(reserved$LAYOUT, reserved$OFFSET);
+    public static float softcap(MemorySegment struct) {
+        return struct.get(softcap$LAYOUT, softcap$OFFSET);
     }
 
     /**
      * Setter for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * float softcap
      * }
      */
-    public static void reserved(MemorySegment struct, int fieldValue) {
-        struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
+    public static void softcap(MemorySegment struct, float fieldValue) {
+        struct.set(softcap$LAYOUT, softcap$OFFSET, fieldValue);
     }
 
     private static final GroupLayout k_scale$LAYOUT = (GroupLayout)$LAYOUT.select(groupElement("k_scale"));

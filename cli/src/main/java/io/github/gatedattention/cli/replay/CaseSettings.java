@@ -20,6 +20,7 @@ import java.util.regex.Pattern;
  * @param windowLeft keys before the diagonal that a query sees; -1: all
  * @param windowRight keys after it; -1: all
  * @param scale the factor on the scores, else 1 / sqrt(D)
+ * @param softcap what the scores are capped to; 0: not
  * @param activation the function on the gate's scores
  * @param combination how the gate meets the attention output
  * @param pre what happens to the attention output first
@@ -31,6 +32,7 @@ record CaseSettings(
         long windowLeft,
         long windowRight,
         Optional<Float> scale,
+        float softcap,
         Activation activation,
         Combination combination,
         Pre pre,
@@ -53,6 +55,7 @@ record CaseSettings(
             "window_left",
             "window_right",
             "scale",
+            "softcap",
             "activation",
             "combination",
             "pre",
@@ -76,10 +79,11 @@ record CaseSettings(
                 window(metadata, "window_left"),
                 window(metadata, "window_right"),
                 number(metadata, "scale"),
+                atLeastZero(metadata, "softcap", 0),
                 choice(metadata, "activation", Activation.SIGMOID),
                 choice(metadata, "combination", Combination.MULTIPLY),
                 choice(metadata, "pre", Pre.NONE),
-                normEps(metadata),
+                atLeastZero(metadata, "norm_eps", DEFAULT_NORM_EPS),
                 flag(metadata, "round_before_gate"));
     }
 
@@ -125,12 +129,12 @@ record CaseSettings(
                 + ", an integer of keys from 0 to 2^63-1 is expected," + " or -1 for no limit");
     }
 
-    private static float normEps(Map<String, String> metadata) {
-        float eps = number(metadata, "norm_eps").orElse(DEFAULT_NORM_EPS);
-        if (eps < 0) {
-            throw new InputException("metadata norm_eps is " + eps + ", a number of at least 0 is expected");
+    private static float atLeastZero(Map<String, String> metadata, String key, float otherwise) {
+        float value = number(metadata, key).orElse(otherwise);
+        if (value < 0) {
+            throw new InputException("metadata " + key + " is " + value + ", a number of at least 0 is expected");
         }
-        return eps;
+        return value;
     }
 
     private static Optional<Float> number(Map<String, String> metadata, String key) {

@@ -91,6 +91,7 @@ final class ReplayCase {
                     .dataType(shape.type())
                     .gate(gate)
                     .mask(settings.mask())
+                    .softcap(settings.softcap())
                     .backend(options.backend())
                     .threads(options.threads());
             settings.scale().ifPresent(builder::scale);

@@ -65,12 +65,12 @@ class ReplayCommandTest {
         }
     }
 
-    /** The values, against the formula in float64: causal from the bottom right, a sink, head 3 reads key/value head 1. */
+    /** The values, against the formula in float64: causal from the bottom right, a sink, a softcap, head 3 reads key/value head 1. */
     @Test
     void valuesAreThoseOfTheFormula() throws IOException {
         Path file = new CaseFile(DataType.F32)
                 .with("sink", DataType.F32, 4)
-                .metadata("causal", "true", "scale", "0.5", "activation", "two_sigmoid")
+                .metadata("causal", "true", "scale", "0.5", "softcap", "2.5", "activation", "two_sigmoid")
                 .write(directory.resolve("one.safetensors"));
         for (Backend backend :
                 Backends.all().stream().filter(Backend::isAvailable).toList()) {
@@ -95,7 +95,7 @@ class ReplayCommandTest {
                     for (int e = 0; e < 16; e++) {
                         score += q[((b * 3 + i) * 4 + head) * 16 + e] * (double) k[((b * 5 + j) * 2 + 1) * 16 + e];
                     }
-                    double weight = Math.exp(score * 0.5);
+                    double weight = Math.exp(2.5 * Math.tanh(score * 0.5 / 2.5));
                     sum += weight;
                     for (int e = 0; e < 8; e++) {
                         y[e] += weight * v[((b * 5 + j) * 2 + 1) * 8 + e];

@@ -29,7 +29,7 @@ class ReplayRefusalTest {
         return Stream.of(
                 Arguments.of(
                         valid().metadata("casual", "true"),
-                        "unknown metadata key \"casual\", allowed are causal, window_left, window_right, scale, activation,"
+                        "unknown metadata key \"casual\", allowed are causal, window_left, window_right, scale, softcap, activation,"
                                 + " combination, pre, norm_eps, round_before_gate"),
                 Arguments.of(
                         valid().metadata("causal", "True"), "metadata causal is \"True\", allowed are false, true"),
@@ -64,6 +64,12 @@ class ReplayRefusalTest {
                         "metadata scale is \"0x1p3\", a finite decimal number is expected"),
                 Arguments.of(
                         valid().metadata("scale", ""), "metadata scale is \"\", a finite decimal number is expected"),
+                Arguments.of(
+                        valid().metadata("softcap", "-30"),
+                        "metadata softcap is -30.0, a number of at least 0 is expected"),
+                Arguments.of(
+                        valid().metadata("softcap", "inf"),
+                        "metadata softcap is \"inf\", a finite decimal number is expected"),
                 Arguments.of(
                         valid().metadata("norm_eps", "-1"),
                         "metadata norm_eps is -1.0, a number of at least 0 is expected"),

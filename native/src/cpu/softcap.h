@@ -1,0 +1,38 @@
+// From products q . k to scores in powers of two, softcapped where asked for: c * tanh(scale * q . k / c).
+//
+// Without a cap a score is one factor away, which the exponential takes in. With one the products of a block become tanh of
+// them first, in place, and the factor is c instead: the rest of the softmax is the same.
+#pragma once
+
+#include "core/problem.h"
+#include "cpu/math.h"
+
+namespace ga::GA_ISA {
+
+class Softcap {
+ public:
+  explicit Softcap(const Problem &p) : capped_(p.softcap > 0), before_(1), factor_(__builtin_fabsf(p.scale) * kLog2E) {
+    if (!capped_) return;
+    // A higher cap changes no score that f32 tells from its neighbors, and c * log2(e) must not overflow.
+    const float c = p.softcap < 0x1p64f ? p.softcap : 0x1p64f;
+    const float before = __builtin_fabsf(p.scale) / c;
+    before_ = before < 0x1p127f ? before : 0x1p127f;  // not infinite: times a product of 0 it would be NaN
+    factor_ = c * kLog2E;
+  }
+
+  bool capped() const { return capped_; }
+  float factor() const { return factor_; }  // of what scores hold, into powers of two
+
+  GA_ALWAYS_INLINE F apply(F product) const { return tanh(mul(product, set(before_))); }
+
+  // Scores [from, to) and what else is in their vectors.
+  GA_ALWAYS_INLINE void apply(float *scores, int64_t from, int64_t to) const {
+    for (int64_t j = from / kWidth * kWidth; j < to; j += kWidth) store(scores + j, apply(load(scores + j)));
+  }
+
+ private:
+  bool capped_;
+  float before_, factor_;
+};
+
+}  // namespace ga::GA_ISA

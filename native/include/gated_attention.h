@@ -174,6 +174,35 @@ typedef struct ga_attention_params {
   ga_tensor v_scale; /* likewise */
 } ga_attention_params;
 
+/*
+ * Partial results of attention over disjoint sets of keys, to be merged into the result over all of them. Each is what a
+ * forward call without gate, pre_gate and sink gives: its out and its lse. The partials lie at one distance from each other.
+ */
+typedef struct ga_merge_params {
+  int64_t struct_size;
+  int64_t batch;              /* B  >= 0 */
+  int64_t seq_q;              /* Sq >= 0 */
+  int64_t count;              /* partials, >= 1 */
+  int64_t partial_out_stride; /* elements from one partial to the next, >= 0; above 0 where there is a next */
+  int64_t partial_lse_stride; /* likewise */
+  int32_t heads_q;            /* Hq >= 1 */
+  int32_t head_dim_v;         /* Dv, a multiple of 8, 8 to 512 */
+  float norm_eps;             /* GA_PRE_RMS_NORM: finite, >= 0 */
+  ga_activation activation;
+  ga_combination combination;
+  ga_pre_gate pre_gate;
+  int32_t flags;    /* GA_ROUND_BEFORE_GATE or 0 */
+  int32_t reserved; /* 0 */
+
+  ga_tensor partial_out; /* [B, Sq, Hq, Dv]  the first; f32, bf16 or f16; its bytes are those of all partials */
+  ga_tensor partial_lse; /* [B, Sq, Hq, -]   the first; f32; -inf: the row saw no key, and its values do not count */
+  ga_tensor gate;        /* as in ga_attention_params; likewise norm_weight */
+  ga_tensor norm_weight;
+  ga_tensor sink; /* [-, -, Hq, -]    optional; as there; counted once, here */
+  ga_tensor out;  /* [B, Sq, Hq, Dv]  f32, bf16 or f16; may be exactly gate, else overlaps no input */
+  ga_tensor lse;  /* [B, Sq, Hq, -]   optional; f32: of all keys, and of the sink */
+} ga_merge_params;
+
 /* What a call would do: filled by ga_attention_plan_for. */
 typedef struct ga_attention_plan {
   int64_t struct_size;
@@ -217,6 +246,13 @@ GA_API ga_status ga_attention_forward_holding(ga_runtime runtime, const ga_atten
                                               const void *hold4, const void *hold5, const void *hold6, const void *hold7,
                                               const void *hold8, const void *hold9, const void *hold10,
                                               const void *hold11, const void *hold12, const void *hold13) GA_NOEXCEPT;
+
+/* Merges partial results: the sum of each out times exp(its lse), normalized; then pre_gate and gate as in the forward call. */
+GA_API ga_status ga_attention_merge(ga_runtime runtime, const ga_merge_params *params, ga_error *error) GA_NOEXCEPT;
+/* The same call; for the further pointers see ga_attention_forward_holding. */
+GA_API ga_status ga_attention_merge_holding(ga_runtime runtime, const ga_merge_params *params, ga_error *error,
+                                            const void *hold0, const void *hold1, const void *hold2, const void *hold3,
+                                            const void *hold4, const void *hold5, const void *hold6) GA_NOEXCEPT;
 
 #ifdef __cplusplus
 }

@@ -107,6 +107,28 @@ constexpr Text make_table() {
   GA_FIELD(ga_attention_params, softcap);
   GA_FIELD(ga_attention_params, k_scale);
   GA_FIELD(ga_attention_params, v_scale);
+  GA_STRUCT(ga_merge_params);
+  GA_FIELD(ga_merge_params, struct_size);
+  GA_FIELD(ga_merge_params, batch);
+  GA_FIELD(ga_merge_params, seq_q);
+  GA_FIELD(ga_merge_params, count);
+  GA_FIELD(ga_merge_params, partial_out_stride);
+  GA_FIELD(ga_merge_params, partial_lse_stride);
+  GA_FIELD(ga_merge_params, heads_q);
+  GA_FIELD(ga_merge_params, head_dim_v);
+  GA_FIELD(ga_merge_params, norm_eps);
+  GA_FIELD(ga_merge_params, activation);
+  GA_FIELD(ga_merge_params, combination);
+  GA_FIELD(ga_merge_params, pre_gate);
+  GA_FIELD(ga_merge_params, flags);
+  GA_FIELD(ga_merge_params, reserved);
+  GA_FIELD(ga_merge_params, partial_out);
+  GA_FIELD(ga_merge_params, partial_lse);
+  GA_FIELD(ga_merge_params, gate);
+  GA_FIELD(ga_merge_params, norm_weight);
+  GA_FIELD(ga_merge_params, sink);
+  GA_FIELD(ga_merge_params, out);
+  GA_FIELD(ga_merge_params, lse);
   GA_STRUCT(ga_attention_plan);
   GA_FIELD(ga_attention_plan, struct_size);
   GA_FIELD(ga_attention_plan, isa);
@@ -130,6 +152,8 @@ constexpr Text make_table() {
   GA_FUNCTION(ga_attention_plan_for);
   GA_FUNCTION(ga_attention_forward);
   GA_FUNCTION(ga_attention_forward_holding);
+  GA_FUNCTION(ga_attention_merge);
+  GA_FUNCTION(ga_attention_merge_holding);
   return t;
 }
 

@@ -141,6 +141,15 @@ bool attend(ga_runtime runtime, const ga_attention_params *params, Refusal &no) 
   return true;
 }
 
+bool merge_partials(ga_runtime runtime, const ga_merge_params *params, Refusal &no) {
+  const RuntimeUse use(runtime);
+  if (!use.get()) return not_open(runtime, no);
+  Merge m;
+  if (!check_merge(params, m, no)) return false;
+  merge(m, use.get()->kernels, use.get()->pool);
+  return true;
+}
+
 }  // namespace
 }  // namespace ga
 
@@ -210,6 +219,18 @@ ga_status ga_attention_forward_holding(ga_runtime runtime, const ga_attention_pa
                                        const void *, const void *, const void *, const void *, const void *, const void *,
                                        const void *, const void *) noexcept {
   return ga_attention_forward(runtime, params, error);
+}
+
+ga_status ga_attention_merge(ga_runtime runtime, const ga_merge_params *params, ga_error *error) noexcept {
+  ga::Refusal no;
+  ga::merge_partials(runtime, params, no);
+  return no.report(error);
+}
+
+ga_status ga_attention_merge_holding(ga_runtime runtime, const ga_merge_params *params, ga_error *error, const void *,
+                                     const void *, const void *, const void *, const void *, const void *,
+                                     const void *) noexcept {
+  return ga_attention_merge(runtime, params, error);
 }
 
 }  // extern "C"

@@ -12,11 +12,13 @@ struct Term {
   int64_t coefficient, lo, hi;
 };
 
+using Terms = std::array<Term, 2 * Region::kAxes>;
+
 // Is there a choice of all x such that from <= sum < to? Largest coefficients first: what the remaining terms can still
 // reach leaves few candidates for each.
 class Search {
  public:
-  explicit Search(std::array<Term, 6> terms) : terms_(terms) {
+  explicit Search(Terms terms) : terms_(terms) {
     std::sort(terms_.begin(), terms_.end(), [](const Term &a, const Term &b) { return a.coefficient > b.coefficient; });
   }
 
@@ -42,7 +44,7 @@ class Search {
   static int64_t floor_quotient(int64_t a, int64_t b) { return a / b - (a % b < 0); }
   static int64_t ceil_quotient(int64_t a, int64_t b) { return -floor_quotient(-a, b); }
 
-  std::array<Term, 6> terms_;
+  Terms terms_;
   int budget_ = 20'000;
 };
 
@@ -50,7 +52,7 @@ class Search {
 
 int64_t Region::span() const {
   int64_t total = run_bytes;
-  for (int a = 0; a < 3; a++) {
+  for (int a = 0; a < kAxes; a++) {
     if (extent[a] == 0) return 0;
     total += (extent[a] - 1) * stride[a];
   }
@@ -65,16 +67,17 @@ bool overlaps(const Region &a, const Region &b) {
     return false;
   const int64_t distance = static_cast<int64_t>(start_b - start_a);
   // Runs meet when  -b.run < distance + sum(b) - sum(a) < a.run. With y = extent - 1 - x, -sum(a) gets positive terms.
-  std::array<Term, 6> terms{};
+  Terms terms{};
   int64_t shift = distance;
-  for (size_t i = 0; i < 3; i++) {
+  constexpr size_t n = Region::kAxes;
+  for (size_t i = 0; i < n; i++) {
     terms[i] = {b.stride[i], 0, b.extent[i] - 1};
-    terms[3 + i] = {a.stride[i], 0, a.extent[i] - 1};
+    terms[n + i] = {a.stride[i], 0, a.extent[i] - 1};
     shift -= a.stride[i] * (a.extent[i] - 1);
   }
   // Equal strides cancel: one unknown, the difference of the two indices, instead of two.
-  for (size_t i = 0; i < 3; i++)
-    for (size_t j = 3; j < 6; j++)
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = n; j < 2 * n; j++)
       if (terms[i].coefficient != 0 && terms[i].coefficient == terms[j].coefficient) {
         terms[i].hi += terms[j].hi;
         terms[j] = {0, 0, 0};
@@ -84,7 +87,7 @@ bool overlaps(const Region &a, const Region &b) {
 
 bool overlaps_itself(const Region &a) {
   if (a.span() == 0) return false;
-  std::array<int, 3> order = {0, 1, 2};
+  std::array<int, Region::kAxes> order = {0, 1, 2, 3};
   std::sort(order.begin(), order.end(), [&](int x, int y) { return a.stride[x] < a.stride[y]; });
   int64_t inner = a.run_bytes;  // bytes that the axes so far span
   for (const int axis : order) {

@@ -8,9 +8,10 @@ namespace ga {
 
 // Runs of run_bytes bytes at base + sum of stride[a] * i[a] for 0 <= i[a] < extent[a].
 struct Region {
+  static constexpr int kAxes = 4;
   const char *base = nullptr;
-  int64_t extent[3] = {};
-  int64_t stride[3] = {};  // bytes, >= 0
+  int64_t extent[kAxes] = {};
+  int64_t stride[kAxes] = {};  // bytes, >= 0
   int64_t run_bytes = 0;
   int64_t span() const;  // bytes from base to the end of the last run; 0 when empty
 };

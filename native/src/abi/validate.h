@@ -1,4 +1,4 @@
-// Turns a caller's parameters into a Problem, or refuses them. Nothing behind this door sees an unchecked value.
+// Turns a caller's parameters into a Problem or a Merge, or refuses them. Nothing behind this door sees an unchecked value.
 #pragma once
 
 #include "abi/refusal.h"
@@ -14,6 +14,7 @@ enum class Purpose {
 // False when it refused. The values of the arrays of lengths are checked by copy_lengths alone (abi/lengths.h): the caller
 // could change them meanwhile.
 bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &p, Refusal &no);
+bool check_merge(const ga_merge_params *params, Merge &m, Refusal &no);
 
 // struct_size must be one that was ever released.
 bool check_struct_size(const char *name, int64_t given, int64_t known, Refusal &no);

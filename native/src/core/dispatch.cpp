@@ -22,6 +22,22 @@ struct Job {
   char *own_of(int participant) const { return own + participant * s.thread_bytes; }
 };
 
+// Elements of partial results per task of a merge.
+constexpr int64_t kMergeElements = 16'384;
+
+struct MergeJob {
+  const Merge &m;
+  const Kernels::PerType &kernels;
+  int64_t rows, step;
+  std::atomic<int64_t> next{0};
+};
+
+void merge_rows(void *context, int) {
+  MergeJob &job = *static_cast<MergeJob *>(context);
+  for (int64_t r; (r = job.next.fetch_add(job.step, std::memory_order_relaxed)) < job.rows;)
+    job.kernels.merge_partials(job.m, r, r + job.step < job.rows ? r + job.step : job.rows);
+}
+
 int64_t claim(std::atomic<int64_t> &next) { return next.fetch_add(1, std::memory_order_relaxed); }
 
 void pack(Job &job) {
@@ -80,6 +96,16 @@ void forward(const Problem &p, const Schedule &s, const Kernels &kernels, Thread
     work(&job, 0);
   else
     pool.run(work, &job);
+}
+
+void merge(const Merge &m, const Kernels &kernels, ThreadPool &pool) {
+  const int64_t each = m.head_dim_v * (m.count < kMergeElements ? m.count : kMergeElements);
+  const int64_t rows = m.batch * m.seq_q * m.heads_q, step = kMergeElements / each;
+  MergeJob job{m, kernels.type[m.out.dtype][m.out.dtype], rows, step > 1 ? step : 1};
+  if (static_cast<double>(rows) * static_cast<double>(each) < kAloneBelow)
+    merge_rows(&job, 0);
+  else
+    pool.run(merge_rows, &job);
 }
 
 }  // namespace ga

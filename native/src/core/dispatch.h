@@ -1,4 +1,4 @@
-// Runs a checked call: hands its tasks to the threads of a pool.
+// Runs checked calls: hands their tasks to the threads of a pool.
 #pragma once
 
 #include "core/kernels.h"
@@ -10,5 +10,7 @@ namespace ga {
 inline int64_t workspace_bytes(const Schedule &s, int threads) { return s.shared_bytes + threads * s.thread_bytes; }
 
 void forward(const Problem &p, const Schedule &s, const Kernels &kernels, ThreadPool &pool, char *workspace);
+
+void merge(const Merge &m, const Kernels &kernels, ThreadPool &pool);
 
 }  // namespace ga

@@ -15,7 +15,8 @@ struct Kernels {
     Task prefill;
     Task decode;
     Task merge;
-    void (*blank)(const Problem &, const Sequence &);  // the rows after those that attend
+    void (*blank)(const Problem &, const Sequence &);                   // the rows after those that attend
+    void (*merge_partials)(const Merge &, int64_t first, int64_t end);  // rows [first, end); by the type of out
   };
 
   static constexpr int kQueryTypes = GA_F16 + 1, kKeyTypes = GA_I8 + 1;

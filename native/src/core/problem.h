@@ -1,4 +1,4 @@
-// One checked call. src/abi/validate.cpp is the only place that makes a Problem; whoever holds one need not check it again.
+// Checked calls. src/abi/validate*.cpp are the only places that make them; whoever holds one need not check it again.
 #pragma once
 
 #include "core/number.h"
@@ -27,21 +27,29 @@ struct Sequence {
   int64_t keys;                    // those from key_row on that may be seen
 };
 
-struct Problem {
-  int64_t batch, seq_q, seq_k;
-  int32_t heads_q, heads_kv, group;  // group = heads_q / heads_kv: query heads that share a key/value head
-  int32_t head_dim, head_dim_v;
-  int32_t page_size;                  // keys per page of a paged cache
-  int64_t pages;                      // the batch extent of k and v there
-  int64_t window_left, window_right;  // -1: unlimited; a causal mask is window_right = 0
-  float scale, norm_eps;
-  float softcap;  // 0: none
+// The rows of a result and what happens at the end of each.
+struct Output {
+  int64_t batch, seq_q;
+  int32_t heads_q, head_dim_v;
+  float norm_eps;
   ga_activation activation;
   ga_combination combination;
   ga_pre_gate pre_gate;
   bool round_before_gate;
-  View q, k, v, gate, norm_weight, sink, out, lse;  // data == nullptr: absent
-  View k_scale, v_scale;                            // of an int8 cache
+  View gate, norm_weight, sink, out, lse;  // data == nullptr: absent
+};
+
+// A forward call.
+struct Problem : Output {
+  int64_t seq_k;
+  int32_t heads_kv, group;  // group = heads_q / heads_kv: query heads that share a key/value head
+  int32_t head_dim;
+  int32_t page_size;                  // keys per page of a paged cache
+  int64_t pages;                      // the batch extent of k and v there
+  int64_t window_left, window_right;  // -1: unlimited; a causal mask is window_right = 0
+  float scale;
+  float softcap;                   // 0: none
+  View q, k, v, k_scale, v_scale;  // data == nullptr: absent; the scales of an int8 cache
   View query_lengths, key_lengths, key_starts, cu_seqlens_q, cu_seqlens_k, block_table;
   GA_ALWAYS_INLINE ga_dtype dtype() const { return q.dtype; }
   // Every sequence of the batch has the same lengths.
@@ -63,5 +71,12 @@ struct Problem {
 // Whatever the arrays of lengths hold: values that are out of range count as the nearest allowed one. They are refused before
 // anything is computed, and must not harm before that.
 Sequence sequence_of(const Problem &p, int64_t b);
+
+// A call that merges partial results over disjoint sets of keys.
+struct Merge : Output {
+  int64_t count;
+  int64_t out_stride, lse_stride;  // elements from one partial to the next
+  View partial_out, partial_lse;   // the first
+};
 
 }  // namespace ga

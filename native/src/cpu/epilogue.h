@@ -52,11 +52,11 @@ GA_INLINE void multiply_by_sigmoid(const float *y, F factor, const char *gate, i
   }
 }
 
-// What all rows of a call have in common.
+// What the ends of all rows of a call have in common.
 template <class T>
 class Epilogue {
  public:
-  explicit Epilogue(const Problem &p)
+  explicit Epilogue(const Output &p)
       : p_(p),
         plain_(p.pre_gate != GA_PRE_SILU && !p.norm_weight.data && !p.round_before_gate),
         sigmoid_(p.gate.data && p.gate.dim == 1 && p.activation == GA_SIGMOID && p.combination == GA_MULTIPLY && plain_) {
@@ -87,7 +87,7 @@ class Epilogue {
   F norm_factor(const float *y, const Denominator &row) const;
   void finish_any(int64_t h, const float *y, F factor, const char *gate, T *out) const;
 
-  const Problem &p_;
+  const Output &p_;
   const bool plain_;    // nothing happens between normalization and gate
   const bool sigmoid_;  // the element-wise sigmoid gate and nothing else
 };

@@ -1,6 +1,7 @@
 // The end of every src/cpu/isa/<name>.cpp: all kernels, written once, instantiated for the simd header included before.
 #include "core/kernels.h"
 #include "cpu/decode.h"
+#include "cpu/merge.h"
 #include "cpu/prefill.h"
 
 namespace ga::GA_ISA {
@@ -16,8 +17,9 @@ constexpr bool kBf16Pairs = false;
 
 // T: the type of q, K: of keys and values. Packing turns an int8 cache into f32, decode multiplies it as it is.
 template <class T, class K, class Prefills, class Decodes>
-constexpr Kernels::PerType kPerType = {pack_task<Prefills, K>, prefill_task<Prefills, T>, decode_task<Decodes, T, K>,
-                                       merge_task<Decodes, T, K>, blank<T>};
+constexpr Kernels::PerType kPerType = {
+    pack_task<Prefills, K>, prefill_task<Prefills, T>, decode_task<Decodes, T, K>, merge_task<Decodes, T, K>, blank<T>,
+    merge_partials<T>};
 
 }  // namespace
 

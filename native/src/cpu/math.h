@@ -13,6 +13,7 @@ enum Precision { kCoarse, kFine };
 constexpr float kRescaleAt = 8;  // softmax: the reference maximum follows only when it grew by over 2^8
 
 constexpr float kLog2E = 1.44269504f, kLog2ELow = 1.92596299e-8f, kLn2 = 0.693147181f;
+constexpr double kLog2EDouble = 1.4426950408889634, kLn2Double = 0.69314718055994531;
 
 // 2^x for x up to 127; at most 2^-126 for all x below -126. A minimax polynomial in the fraction; NaN in, NaN out.
 template <Precision P>
@@ -98,7 +99,7 @@ GA_INLINE double exp2_scalar(double x) {
   if (x != x) return x;
   if (x < -1000) return 0;
   const int64_t n = static_cast<int64_t>(x + 1024.5) - 1024;  // the nearest integer
-  const double f = (x - static_cast<double>(n)) * 0.69314718055994531;
+  const double f = (x - static_cast<double>(n)) * kLn2Double;
   double p = 1;
   for (int i = 9; i > 0; i--) p = 1 + p * f / i;  // the series of e^f, |f| <= 0.35
   union {
@@ -122,7 +123,7 @@ GA_INLINE float log2_scalar(float x) {
   }
   const double s = (bits.f - 1.0) / (bits.f + 1.0), q = s * s;  // |s| <= 0.172
   const double series = s * (2.0 + q * (2.0 / 3 + q * (2.0 / 5 + q * (2.0 / 7 + q * (2.0 / 9)))));
-  return static_cast<float>(exponent + series * 1.4426950408889634);
+  return static_cast<float>(exponent + series * kLog2EDouble);
 }
 
 }  // namespace ga::GA_ISA

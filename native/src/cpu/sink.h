@@ -23,10 +23,10 @@ GA_INLINE Denominator without_sink(float sum, float maximum) {
 // sees no key (sum 0, maximum -inf) keeps the sink as its whole denominator.
 GA_INLINE Denominator with_sink(float sink, float sum, float maximum) {
   if (sink == -__builtin_inff()) return without_sink(sum, maximum);  // a term of 0
-  const double in_log2 = sink * 1.4426950408889634;
+  const double in_log2 = sink * kLog2EDouble;
   const double reference = in_log2 < maximum ? maximum : in_log2;  // the sink where it is NaN
   const double keys = sum * exp2_scalar(maximum - reference), total = keys + exp2_scalar(in_log2 - reference);
-  const double scaled = in_log2 < maximum ? maximum * 0.69314718055994531 : sink;
+  const double scaled = in_log2 < maximum ? maximum * kLn2Double : sink;
   const double lse = total != total ? total : scaled + kLn2 * log2_scalar(static_cast<float>(total));
   return {sum == 0 ? 0.0f : 1.0f / sum, keys / total, static_cast<float>(lse)};
 }

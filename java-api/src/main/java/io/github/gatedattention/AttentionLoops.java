@@ -1,7 +1,6 @@
 package io.github.gatedattention;
 
 import java.util.Arrays;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Gated attention of a block of query rows of one head, in plain Java: what the library computes, in the order it is
@@ -9,8 +8,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Keys come in blocks. Per block and row: scores {@code s_j = scale * q . k_j}, softcapped where asked for, of the keys that the row sees, their
  * maximum so far {@code m}, then {@code sum += exp(s_j - m)} and {@code y += exp(s_j - m) v_j}. When {@code m} grows,
- * the earlier sum and y are scaled down to it. At the end the {@link Sink} joins the sum, {@code Y = y / sum} and the
- * log-sum-exp is {@code m + log(sum)}; then come the step on Y, the gate, and the one rounding to the output's type.
+ * the earlier sum and y are scaled down to it. {@link PlainEpilogue} does the rest.
  *
  * <p>Both products are sums of weighted rows, {@code scores += q_d * (column d of K)} and {@code y += p_j * (row j of
  * V)}, which the JIT compiler turns into vector code. They are summed in double: in float, the rounding errors of a long
@@ -27,11 +25,7 @@ final class AttentionLoops {
     private final Tensor q;
     private final Tensor k;
     private final Tensor v;
-    private final @Nullable Tensor gate;
-    private final @Nullable Tensor normWeight;
-    private final Tensor out;
-    private final @Nullable Tensor lse;
-    private final @Nullable Tensor sink;
+    private final PlainEpilogue epilogue;
     private final SequenceTable sequences;
 
     private final double[][] queries; // [QUERY_BLOCK, D]
@@ -42,7 +36,6 @@ final class AttentionLoops {
     private final double[] sum = new double[QUERY_BLOCK];
     private final double[] scores = new double[KEY_BLOCK];
     private final float[] row;
-    private final float[] result;
 
     /** Scratch memory for one thread; the operands were checked. */
     AttentionLoops(Settings settings, Operands operands, SequenceTable sequences) {
@@ -50,11 +43,8 @@ final class AttentionLoops {
         this.q = operands.q();
         this.k = operands.k();
         this.v = operands.v();
-        this.gate = operands.gate();
-        this.normWeight = operands.normWeight();
-        this.out = operands.out();
-        this.lse = operands.lse();
-        this.sink = operands.sink();
+        this.epilogue = new PlainEpilogue(
+                settings, operands.gate(), operands.out(), operands.normWeight(), operands.lse(), operands.sink());
         this.sequences = sequences;
         int dim = settings.headDim();
         int valueDim = settings.valueHeadDim();
@@ -63,7 +53,6 @@ final class AttentionLoops {
         values = new double[KEY_BLOCK][valueDim];
         y = new double[QUERY_BLOCK][valueDim];
         row = new float[Math.max(dim, valueDim)];
-        result = new float[valueDim];
     }
 
     /** Bytes of scratch memory per thread. */
@@ -71,7 +60,7 @@ final class AttentionLoops {
         int dim = settings.headDim();
         int valueDim = settings.valueHeadDim();
         long doubles = (QUERY_BLOCK + KEY_BLOCK) * (dim + valueDim + 1L) + QUERY_BLOCK;
-        return Double.BYTES * doubles + (long) Float.BYTES * (Math.max(dim, valueDim) + valueDim);
+        return Double.BYTES * doubles + (long) Float.BYTES * (Math.max(dim, valueDim) + 2L * valueDim);
     }
 
     /**
@@ -91,7 +80,7 @@ final class AttentionLoops {
             attend(b, h, first, attending);
         }
         for (int r = 0; r < rows; r++) {
-            finish(r, b, first + r, h);
+            epilogue.finish(sequences.queryEntry(b), sequences.queryRow(b, first + r), h, y[r], sum[r], maximum[r]);
         }
     }
 
@@ -175,84 +164,6 @@ final class AttentionLoops {
         }
     }
 
-    /** Normalizes, steps, gates, rounds and writes row r, which is query i. */
-    private void finish(int r, int b, long i, int h) {
-        int entry = sequences.queryEntry(b);
-        long place = sequences.queryRow(b, i);
-        double logit = Sink.of(sink, h);
-        if (lse != null) {
-            float logSumExp = (float) Sink.logSumExp(logit, sum[r], maximum[r]);
-            Elements.set(DataType.F32, lse.segment(), offset(lse, entry, h, place), logSumExp);
-        }
-        Gate setting = settings.gate();
-        double share = Sink.share(logit, sum[r], maximum[r]);
-        double factor = Sink.factor(setting, share, sum[r]);
-        for (int d = 0; d < result.length; d++) {
-            result[d] = (float) (y[r][d] * factor);
-        }
-        switch (setting.step()) {
-            case NONE -> {}
-            case RMS_NORM -> normalize(h, share);
-            case SILU -> {
-                for (int d = 0; d < result.length; d++) {
-                    result[d] = (float) Activation.silu(result[d]);
-                }
-            }
-        }
-        if (setting.roundBeforeGate()) {
-            for (int d = 0; d < result.length; d++) {
-                result[d] = settings.dataType().round(result[d]);
-            }
-        }
-        if (gate != null) {
-            applyGate(setting, gate, entry, place, h);
-        }
-        Elements.store(out.dataType(), result, 0, out.segment(), offset(out, entry, place, h), result.length);
-    }
-
-    /**
-     * {@code y / sqrt(mean(y^2) + eps) * weight} of y = share * result, whose common factor is divided away again but for eps;
-     * a row of zeros stays one, even with an eps of 0.
-     */
-    private void normalize(int h, double share) {
-        double squares = 0;
-        for (float value : result) {
-            squares += (double) value * value;
-        }
-        double root = Math.sqrt(squares / result.length + settings.gate().normEps() / share / share);
-        double factor = root == 0 || share == 0 ? 0 : 1 / root;
-        if (normWeight != null) {
-            loadShared(normWeight, shared(normWeight, 0, h), row, result.length);
-        }
-        for (int d = 0; d < result.length; d++) {
-            result[d] = (float) (result[d] * factor * (normWeight != null ? row[d] : 1));
-        }
-    }
-
-    private void applyGate(Gate setting, Tensor gateScores, long b, long i, int h) {
-        long at = shared(gateScores, 0, b) + shared(gateScores, 1, i) + shared(gateScores, 2, h);
-        loadShared(gateScores, at, row, result.length);
-        Activation activation = setting.activation();
-        boolean add = setting.combination() == Combination.ADD;
-        float value = activation.apply(row[0]);
-        for (int d = 0; d < result.length; d++) {
-            if (d > 0 && !setting.isHeadwise()) {
-                value = activation.apply(row[d]);
-            }
-            result[d] = add ? result[d] + value : result[d] * value;
-        }
-    }
-
-    /** Reads a row whose last axis may be one element that counts for all. */
-    private static void loadShared(Tensor tensor, long offset, float[] to, int n) {
-        int last = tensor.rank() - 1;
-        if (tensor.dim(last) == 1 || tensor.stride(last) == 0) {
-            Arrays.fill(to, 0, n, Elements.get(tensor.dataType(), tensor.segment(), offset));
-        } else {
-            load(tensor, offset, to, n);
-        }
-    }
-
     private void loadWide(Tensor tensor, long offset, double[] to) {
         load(tensor, offset, row, to.length);
         for (int d = 0; d < to.length; d++) {
@@ -267,10 +178,5 @@ final class AttentionLoops {
     /** Where the last axis begins, in elements. */
     private static long offset(Tensor tensor, long x, long y, long z) {
         return x * tensor.stride(0) + y * tensor.stride(1) + z * tensor.stride(2);
-    }
-
-    /** The part of an offset that an axis contributes; an axis of one element is shared along. */
-    private static long shared(Tensor tensor, int axis, long index) {
-        return tensor.dim(axis) == 1 ? 0 : index * tensor.stride(axis);
     }
 }

@@ -83,28 +83,19 @@ final class AttentionStruct {
         put(params, K, k, k.stride(0), k.stride(1), k.stride(2), 1);
         put(params, V, v, v.stride(0), v.stride(1), v.stride(2), 1);
         put(params, OUT, out, out.stride(0), out.stride(1), out.stride(2), 1);
-        if (gate != null) {
-            put(params, GATE, gate, shared(gate, 0), shared(gate, 1), shared(gate, 2), shared(gate, 3));
-        } else {
-            clear(params, GATE);
-        }
-        if (normWeight != null) {
-            put(params, NORM_WEIGHT, normWeight, 0, 0, shared(normWeight, 0), shared(normWeight, 1));
-        } else {
-            clear(params, NORM_WEIGHT);
-        }
-        if (lse != null) {
-            // The ABI names axes alike for all tensors: [batch, sequence, head], where lse is [batch, head, sequence].
-            put(params, LSE, lse, lse.stride(0), lse.stride(2), lse.stride(1), 1);
-        } else {
-            clear(params, LSE);
-        }
-        if (sink != null) {
-            put(params, SINK, sink, 0, 0, shared(sink, 0), 0);
-        } else {
-            clear(params, SINK);
-        }
+        putGate(params, GATE, gate);
+        putNormWeight(params, NORM_WEIGHT, normWeight);
+        putLse(params, LSE, lse);
+        putSink(params, SINK, sink);
         putSequences(params, q, k, sequences);
+    }
+
+    static void putGate(MemorySegment params, long at, @Nullable Tensor gate) {
+        if (gate != null) {
+            put(params, at, gate, shared(gate, 0), shared(gate, 1), shared(gate, 2), shared(gate, 3));
+        } else {
+            clear(params, at);
+        }
     }
 
     private static void putSequences(MemorySegment params, Tensor q, Tensor k, @Nullable Sequences sequences) {
@@ -133,8 +124,32 @@ final class AttentionStruct {
         }
     }
 
-    private static void put(
-            MemorySegment params, long at, Tensor tensor, long batch, long sequence, long head, long dim) {
+    static void putNormWeight(MemorySegment params, long at, @Nullable Tensor weight) {
+        if (weight != null) {
+            put(params, at, weight, 0, 0, shared(weight, 0), shared(weight, 1));
+        } else {
+            clear(params, at);
+        }
+    }
+
+    static void putSink(MemorySegment params, long at, @Nullable Tensor sink) {
+        if (sink != null) {
+            put(params, at, sink, 0, 0, shared(sink, 0), 0);
+        } else {
+            clear(params, at);
+        }
+    }
+
+    static void putLse(MemorySegment params, long at, @Nullable Tensor lse) {
+        if (lse != null) {
+            // The ABI names axes alike for all tensors: [batch, sequence, head], where lse is [batch, head, sequence].
+            put(params, at, lse, lse.stride(0), lse.stride(2), lse.stride(1), 1);
+        } else {
+            clear(params, at);
+        }
+    }
+
+    static void put(MemorySegment params, long at, Tensor tensor, long batch, long sequence, long head, long dim) {
         params.set(JAVA_LONG, at + DATA, tensor.address());
         params.set(JAVA_LONG, at + BYTES, tensor.spanBytes());
         params.set(JAVA_LONG, at + STRIDES, batch);

@@ -4,6 +4,9 @@ import org.jspecify.annotations.Nullable;
 
 /** Checks that the tensors of one call fit the settings and each other; the shapes are those of {@link Operands}. */
 final class CallCheck {
+    private static final String BATCH = "the batch of q";
+    private static final String QUERIES = "the number of queries of q";
+
     private CallCheck() {}
 
     static void check(
@@ -48,35 +51,57 @@ final class CallCheck {
         contiguous("v", v, 3);
         unshared("v", v);
 
+        checkOut(settings, out, batch, queries, BATCH, QUERIES);
+        checkGate(settings.gate(), gate, batch, queries, heads, valueDim, BATCH, QUERIES);
+        checkNormWeight(settings.gate(), normWeight, heads, valueDim);
+        checkSink(sink, heads);
+        checkLse(lse, batch, queries, heads, BATCH, QUERIES);
+        checkOverlaps(q, k, v, gate, out, normWeight, sequences, lse, sink);
+    }
+
+    /** The names say, in words made before, where the batch and the number of queries come from. */
+    static void checkOut(
+            Settings settings, Tensor out, long batch, long queries, String batchName, String queriesName) {
         rank("out", out, 4);
-        type("out", out, type);
-        extent("out", out, 0, "sequences", batch, "the batch of q");
-        extent("out", out, 1, "queries", queries, "the number of queries of q");
-        extent("out", out, 2, "heads", heads, "queryHeads");
-        extent("out", out, 3, "elements", valueDim, "valueHeadDim");
+        type("out", out, settings.dataType());
+        extent("out", out, 0, "sequences", batch, batchName);
+        extent("out", out, 1, "queries", queries, queriesName);
+        extent("out", out, 2, "heads", settings.queryHeads(), "queryHeads");
+        extent("out", out, 3, "elements", settings.valueHeadDim(), "valueHeadDim");
         contiguous("out", out, 3);
         output("out", out);
+    }
 
-        checkGate(settings.gate(), gate, batch, queries, heads, valueDim);
-        checkNormWeight(settings.gate(), normWeight, heads, valueDim);
+    static void checkLse(
+            @Nullable Tensor lse, long batch, long queries, int heads, String batchName, String queriesName) {
+        if (lse == null) {
+            return;
+        }
+        rank("lse", lse, 3);
+        type("lse", lse, DataType.F32);
+        extent("lse", lse, 0, "sequences", batch, batchName);
+        extent("lse", lse, 1, "heads", heads, "queryHeads");
+        extent("lse", lse, 2, "queries", queries, queriesName);
+        output("lse", lse);
+    }
+
+    static void checkSink(@Nullable Tensor sink, int heads) {
         if (sink != null) {
             rank("sink", sink, 1);
             floating("sink", sink);
             extentOrOne("sink", sink, 0, "heads", heads, "queryHeads");
         }
-        if (lse != null) {
-            rank("lse", lse, 3);
-            type("lse", lse, DataType.F32);
-            extent("lse", lse, 0, "sequences", batch, "the batch of q");
-            extent("lse", lse, 1, "heads", heads, "queryHeads");
-            extent("lse", lse, 2, "queries", queries, "the number of queries of q");
-            output("lse", lse);
-        }
-        checkOverlaps(q, k, v, gate, out, normWeight, sequences, lse, sink);
     }
 
-    private static void checkGate(
-            Gate setting, @Nullable Tensor gate, long batch, long queries, int heads, int valueDim) {
+    static void checkGate(
+            Gate setting,
+            @Nullable Tensor gate,
+            long batch,
+            long queries,
+            int heads,
+            int valueDim,
+            String batchName,
+            String queriesName) {
         if (gate == null) {
             if (setting.isPresent()) {
                 throw new IllegalArgumentException(
@@ -90,8 +115,8 @@ final class CallCheck {
         }
         rank("gate", gate, 4);
         floating("gate", gate);
-        extentOrOne("gate", gate, 0, "sequences", batch, "the batch of q");
-        extentOrOne("gate", gate, 1, "queries", queries, "the number of queries of q");
+        extentOrOne("gate", gate, 0, "sequences", batch, batchName);
+        extentOrOne("gate", gate, 1, "queries", queries, queriesName);
         extentOrOne("gate", gate, 2, "heads", heads, "queryHeads");
         if (!setting.isHeadwise()) {
             extent("gate", gate, 3, "elements", valueDim, "valueHeadDim of an elementwise gate");
@@ -102,7 +127,7 @@ final class CallCheck {
         }
     }
 
-    private static void checkNormWeight(Gate setting, @Nullable Tensor weight, int heads, int valueDim) {
+    static void checkNormWeight(Gate setting, @Nullable Tensor weight, int heads, int valueDim) {
         if (weight == null) {
             return;
         }
@@ -158,7 +183,7 @@ final class CallCheck {
         }
     }
 
-    private static void disjoint(String name, Tensor output, String otherName, @Nullable Tensor other) {
+    static void disjoint(String name, Tensor output, String otherName, @Nullable Tensor other) {
         if (other != null && Overlap.exists(output, other)) {
             // Memory of a closed arena may be another's by now: being closed is then what is wrong.
             requireOpen(name, output);
@@ -189,12 +214,13 @@ final class CallCheck {
 
     static void type(String name, Tensor tensor, DataType type) {
         if (tensor.dataType() != type) {
-            String reason = name.equals("lse") || type == DataType.I32 ? "must be " : "the attention's dataType is ";
+            boolean always = name.equals("lse") || name.equals("partialLse") || type == DataType.I32;
+            String reason = always ? "must be " : "the attention's dataType is ";
             throw new IllegalArgumentException(name + " is " + tensor.dataType() + ", but " + reason + type);
         }
     }
 
-    private static void floating(String name, Tensor tensor) {
+    static void floating(String name, Tensor tensor) {
         if (!tensor.dataType().isFloating()) {
             throw new IllegalArgumentException(name + " is " + tensor.dataType() + ", but must be F32, BF16 or F16");
         }
@@ -215,7 +241,7 @@ final class CallCheck {
         }
     }
 
-    private static void contiguous(String name, Tensor tensor, int axis) {
+    static void contiguous(String name, Tensor tensor, int axis) {
         if (tensor.stride(axis) != 1) {
             throw new IllegalArgumentException(name + " has stride " + tensor.stride(axis) + " on axis " + axis
                     + ", but the last axis must be contiguous, with stride 1; use Tensor.copyFrom");

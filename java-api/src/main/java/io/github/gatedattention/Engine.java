@@ -24,6 +24,9 @@ sealed interface Engine extends AutoCloseable permits JavaEngine, NativeEngine {
 
     PreparedForward prepare(Operands operands);
 
+    /** Checks the operands and merges. */
+    void merge(MergeOperands operands);
+
     Plan explain(Operands operands);
 
     InstructionSet instructionSet();

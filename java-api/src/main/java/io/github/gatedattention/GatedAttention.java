@@ -110,6 +110,24 @@ public final class GatedAttention implements AutoCloseable {
     }
 
     /**
+     * Merges partial results of attention over disjoint sets of keys, as made on parts of a cache or on several machines,
+     * into the result over all keys; then come the step on Y and the gate. The mask, the scale and the softcap are those of the
+     * partial results: they have acted. Writes {@code out} and {@code lse}, and allocates nothing once warm on the {@code cpu}
+     * backend.
+     *
+     * {@snippet file="io/github/gatedattention/examples/ExamplesTest.java" region="merge"}
+     *
+     * @param operands the tensors
+     * @throws IllegalArgumentException when a tensor does not fit the settings or another tensor
+     * @throws IllegalStateException when this instance or the arena of a tensor is closed
+     * @throws WrongThreadException when the arena of a tensor is confined to another thread
+     * @throws GatedAttentionException when native code fails
+     */
+    public void merge(MergeOperands operands) {
+        engine.merge(Objects.requireNonNull(operands, "operands is null"));
+    }
+
+    /**
      * Says what a call with contiguous values, gate and output would do; computes nothing.
      *
      * @param q queries {@code [B, Sq, Hq, D]}

@@ -50,6 +50,28 @@ final class JavaEngine implements Engine {
         return new Prepared(this, operands);
     }
 
+    @Override
+    @SuppressWarnings("ShortCircuitBoolean") // every tensor is to be checked
+    public void merge(MergeOperands o) {
+        checkOpen();
+        MergeCheck.check(settings, o);
+        boolean shared = checkAccess("partialOut", o.partialOut())
+                & checkAccess("partialLse", o.partialLse())
+                & checkAccess("gate", o.gate())
+                & checkAccess("out", o.out())
+                & checkAccess("normWeight", o.normWeight())
+                & checkAccess("lse", o.lse())
+                & checkAccess("sink", o.sink());
+        path.merge(o, shared);
+        checkStillOpen("partialOut", o.partialOut());
+        checkStillOpen("partialLse", o.partialLse());
+        checkStillOpen("gate", o.gate());
+        checkStillOpen("out", o.out());
+        checkStillOpen("normWeight", o.normWeight());
+        checkStillOpen("lse", o.lse());
+        checkStillOpen("sink", o.sink());
+    }
+
     private void check(Operands o) {
         CallCheck.check(
                 settings, o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink());

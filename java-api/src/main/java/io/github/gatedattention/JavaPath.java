@@ -21,6 +21,9 @@ interface JavaPath extends AutoCloseable {
             @Nullable Tensor sink,
             boolean help);
 
+    /** Merges; help as there. */
+    void merge(MergeOperands operands, boolean help);
+
     /** What {@link #run} would do, which is so much work. */
     Plan plan(Operands operands, Work work);
 

@@ -18,6 +18,7 @@ final class NativeEngine implements Engine {
     private final NativeRuntime runtime;
     private final long runtimeHandle;
     private final SlotPool<CallSlot> slots;
+    private final SlotPool<MergeStruct> merges;
     private volatile boolean closed;
 
     NativeEngine(Settings settings) {
@@ -25,6 +26,7 @@ final class NativeEngine implements Engine {
         this.runtime = NativeRuntime.acquire(settings.threads(), settings.maxInstructionSet());
         this.runtimeHandle = runtime.handle();
         this.slots = new SlotPool<>(() -> new CallSlot(settings));
+        this.merges = new SlotPool<>(() -> new MergeStruct(settings));
     }
 
     /** Its own slot, loaded once. */
@@ -95,14 +97,15 @@ final class NativeEngine implements Engine {
     /** What the sequences' tensors hold is checked by native code first: reading it here too would be work done twice. */
     private RuntimeException failure(
             int status, MemorySegment error, Tensor q, Tensor k, @Nullable Sequences sequences) {
-        GatedAttentionException failure = NativeErrors.exception(status, error);
-        if (failure.status() == Status.INVALID_HANDLE && closed) {
-            return Engine.closed();
-        }
-        if (failure.status() == Status.INVALID_ARGUMENT && sequences != null) {
+        if (status == gated_attention_h.GA_INVALID_ARGUMENT() && sequences != null) {
             new SequenceTable().read(q, k, sequences);
         }
-        return failure;
+        return failure(status, error);
+    }
+
+    private RuntimeException failure(int status, MemorySegment error) {
+        GatedAttentionException failure = NativeErrors.exception(status, error);
+        return failure.status() == Status.INVALID_HANDLE && closed ? Engine.closed() : failure;
     }
 
     @Override
@@ -111,6 +114,36 @@ final class NativeEngine implements Engine {
         CallSlot slot = new CallSlot(settings);
         slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink());
         return new Prepared(this, slot, o);
+    }
+
+    @Override
+    public void merge(MergeOperands o) {
+        checkOpen();
+        MergeCheck.check(settings, o);
+        MergeStruct merge = merges.take();
+        try {
+            merge.put(o);
+            int status = gated_attention_h.ga_attention_merge_holding(
+                    runtimeHandle,
+                    merge.params,
+                    merge.error,
+                    o.partialOut().segment(),
+                    o.partialLse().segment(),
+                    o.out().segment(),
+                    segment(o.gate()),
+                    segment(o.normWeight()),
+                    segment(o.lse()),
+                    segment(o.sink()));
+            if (status != gated_attention_h.GA_OK()) {
+                throw failure(status, merge.error);
+            }
+        } finally {
+            merges.giveBack(merge);
+        }
+    }
+
+    private static MemorySegment segment(@Nullable Tensor tensor) {
+        return tensor == null ? MemorySegment.NULL : tensor.segment();
     }
 
     @Override

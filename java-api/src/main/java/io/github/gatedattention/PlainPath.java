@@ -3,7 +3,7 @@ package io.github.gatedattention;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
-/** Plain Java: cuts a call into blocks of query rows and runs {@link AttentionLoops} on each. */
+/** Plain Java: cuts a call into blocks of rows and runs {@link AttentionLoops} or {@link MergeLoops} on each. */
 final class PlainPath implements JavaPath {
     private final Settings settings;
     private final TaskPool pool;
@@ -49,6 +49,17 @@ final class PlainPath implements JavaPath {
         long block = blocks - 1 - task / (batch * heads);
         long rest = task % (batch * heads);
         loops.run((int) (rest / heads), (int) (rest % heads), block * AttentionLoops.QUERY_BLOCK);
+    }
+
+    @Override
+    public void merge(MergeOperands operands, boolean help) {
+        Tensor out = operands.out();
+        long rows = out.dim(0) * out.dim(1) * out.dim(2);
+        long tasks = Math.ceilDiv(rows, (long) MergeLoops.ROWS);
+        pool.run(tasks, help, () -> {
+            MergeLoops loops = new MergeLoops(settings, operands);
+            return task -> loops.run(task * MergeLoops.ROWS, Math.min(rows, (task + 1) * MergeLoops.ROWS));
+        });
     }
 
     private static long queryBlocks(SequenceTable sequences, int b) {

@@ -7,7 +7,8 @@ import org.jspecify.annotations.Nullable;
 final class VectorPath implements JavaPath {
     private final Settings settings;
     private final VectorRuntime runtime;
-    private final PlainPath plain; // for sequences whose keys no array can hold; it has no thread until it works
+    private final PlainPath
+            plain; // for merges, and sequences whose keys no array can hold; it has no thread until it works
     private boolean closed; // guarded by this
 
     VectorPath(Settings settings) {
@@ -38,6 +39,12 @@ final class VectorPath implements JavaPath {
         if (!done) {
             plain.run(q, k, v, gate, out, normWeight, sequences, lse, sink, help);
         }
+    }
+
+    /** In plain loops: there is little to compute. */
+    @Override
+    public void merge(MergeOperands operands, boolean help) {
+        plain.merge(operands, help);
     }
 
     @Override

@@ -202,7 +202,6 @@ class AbiDoorTest {
         refused(INVALID_ARGUMENT, p -> ga_attention_params.softcap(p, Float.NaN), "softcap", "nan", "0");
         refused(INVALID_ARGUMENT, p -> ga_attention_params.softcap(p, Float.POSITIVE_INFINITY), "softcap", "inf", "0");
         refused(INVALID_ARGUMENT, p -> ga_attention_params.softcap(p, -5), "softcap", "-5", "0");
-        refused(INVALID_ARGUMENT, p -> ga_attention_params.reserved(p, 7), "reserved", "7", "0");
     }
 
     @Test

@@ -127,6 +127,22 @@ class AllocationTest {
         }
     }
 
+    @Test
+    void merge() {
+        try (Arena arena = Arena.ofShared()) {
+            Sample sample = Sample.of(arena, SETTING, DataType.BF16, new Sample.Shape(1, 1, 16, 4, 2, 64, 64));
+            Tensor outs = Tensor.allocate(arena, DataType.BF16, 2, 1, 1, 4, 64);
+            Tensor lses = Tensor.allocate(arena, DataType.F32, 2, 1, 4, 1);
+            MergeOperands operands = MergeOperands.of(
+                            outs, lses, sample.operands().gate(), sample.out())
+                    .withLse(sample.operands().lse());
+            try (GatedAttention attention =
+                    sample.builder(Target.cpu().getLast()).build()) {
+                assertThat(bytes(() -> attention.merge(operands))).isZero();
+            }
+        }
+    }
+
     /** Other tensors at every call, as in a model with many layers: each is checked again, still without garbage. */
     @Test
     void tensorsThatTakeTurns() {

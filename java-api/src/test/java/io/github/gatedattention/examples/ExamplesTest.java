@@ -8,6 +8,7 @@ import io.github.gatedattention.DataType;
 import io.github.gatedattention.Gate;
 import io.github.gatedattention.GatedAttention;
 import io.github.gatedattention.Mask;
+import io.github.gatedattention.MergeOperands;
 import io.github.gatedattention.Operands;
 import io.github.gatedattention.Plan;
 import io.github.gatedattention.PreparedForward;
@@ -80,6 +81,32 @@ class ExamplesTest {
                 }
                 step.run();
             }
+        }
+        // @end
+    }
+
+    @Test
+    void mergePartsOfACache() {
+        // @start region="merge"
+        GatedAttention.Builder builder =
+                GatedAttention.builder().queryHeads(4).keyValueHeads(2).headDim(64);
+        try (Arena arena = Arena.ofShared();
+                GatedAttention part = builder.gate(Gate.none()).build();
+                GatedAttention whole =
+                        builder.gate(Gate.elementwise(Activation.SIGMOID)).build()) {
+            Tensor q = Tensor.allocate(arena, DataType.F32, 1, 1, 4, 64);
+            Tensor keys = Tensor.allocate(arena, DataType.F32, 1, 512, 2, 64);
+            Tensor values = Tensor.allocate(arena, DataType.F32, 1, 512, 2, 64);
+            Tensor outs = Tensor.allocate(arena, DataType.F32, 2, 1, 1, 4, 64);
+            Tensor lses = Tensor.allocate(arena, DataType.F32, 2, 1, 4, 1);
+            for (int n = 0; n < 2; n++) { // each might have been computed elsewhere
+                Tensor k = keys.slice(1, n * 256, (n + 1) * 256);
+                Tensor v = values.slice(1, n * 256, (n + 1) * 256);
+                part.forward(Operands.of(q, k, v, null, outs.select(0, n)).withLse(lses.select(0, n)));
+            }
+            Tensor gate = Tensor.allocate(arena, DataType.F32, 1, 1, 4, 64);
+            Tensor out = Tensor.allocate(arena, DataType.F32, 1, 1, 4, 64);
+            whole.merge(MergeOperands.of(outs, lses, gate, out));
         }
         // @end
     }

@@ -1093,5 +1093,136 @@ public class gated_attention_h extends gated_attention_h$shared {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+
+    private static class ga_attention_merge {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_attention_merge");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_merge(ga_runtime runtime, const ga_merge_params *params, ga_error *error)
+     * }
+     */
+    public static FunctionDescriptor ga_attention_merge$descriptor() {
+        return ga_attention_merge.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_merge(ga_runtime runtime, const ga_merge_params *params, ga_error *error)
+     * }
+     */
+    public static MethodHandle ga_attention_merge$handle() {
+        return ga_attention_merge.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_merge(ga_runtime runtime, const ga_merge_params *params, ga_error *error)
+     * }
+     */
+    public static MemorySegment ga_attention_merge$address() {
+        return ga_attention_merge.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_attention_merge(ga_runtime runtime, const ga_merge_params *params, ga_error *error)
+     * }
+     */
+    public static int ga_attention_merge(long runtime, MemorySegment params, MemorySegment error) {
+        var mh$ = ga_attention_merge.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_attention_merge", runtime, params, error);
+            }
+            return (int)mh$.invokeExact(runtime, params, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class ga_attention_merge_holding {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_attention_merge_holding");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_merge_holding(ga_runtime runtime, const ga_merge_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6)
+     * }
+     */
+    public static FunctionDescriptor ga_attention_merge_holding$descriptor() {
+        return ga_attention_merge_holding.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_merge_holding(ga_runtime runtime, const ga_merge_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6)
+     * }
+     */
+    public static MethodHandle ga_attention_merge_holding$handle() {
+        return ga_attention_merge_holding.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_merge_holding(ga_runtime runtime, const ga_merge_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6)
+     * }
+     */
+    public static MemorySegment ga_attention_merge_holding$address() {
+        return ga_attention_merge_holding.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_attention_merge_holding(ga_runtime runtime, const ga_merge_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6)
+     * }
+     */
+    public static int ga_attention_merge_holding(long runtime, MemorySegment params, MemorySegment error, MemorySegment hold0, MemorySegment hold1, MemorySegment hold2, MemorySegment hold3, MemorySegment hold4, MemorySegment hold5, MemorySegment hold6) {
+        var mh$ = ga_attention_merge_holding.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_attention_merge_holding", runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6);
+            }
+            return (int)mh$.invokeExact(runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
 }
 

@@ -112,8 +112,12 @@ final class NativeEngine implements Engine {
     public PreparedForward prepare(Operands o) {
         checkOpen();
         CallSlot slot = new CallSlot(settings);
-        slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink());
+        load(slot, o);
         return new Prepared(this, slot, o);
+    }
+
+    private static void load(CallSlot slot, Operands o) {
+        slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink());
     }
 
     @Override
@@ -150,9 +154,9 @@ final class NativeEngine implements Engine {
     public Plan explain(Operands operands) {
         checkOpen();
         try (Arena arena = Arena.ofConfined()) {
-            Operands o = operands.withSequences(copyOf(operands.sequences(), arena));
             CallSlot slot = new CallSlot(settings, arena);
-            slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink());
+            load(slot, operands); // a copy has other strides, so the tensors given are checked too
+            load(slot, operands.withSequences(copyOf(operands.sequences(), arena)));
             MemorySegment plan = ga_attention_plan.allocate(arena);
             ga_attention_plan.struct_size(plan, ga_attention_plan.sizeof());
             int status = gated_attention_h.ga_attention_plan_for(runtimeHandle, slot.params, plan, slot.error);

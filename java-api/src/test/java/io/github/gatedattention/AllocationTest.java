@@ -8,10 +8,12 @@ import io.github.gatedattention.testing.Sample;
 import io.github.gatedattention.testing.Target;
 import java.lang.foreign.Arena;
 import java.lang.management.ManagementFactory;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** A warm call allocates nothing on the Java heap, whichever way it is made. */
 @DisabledIfSystemProperty(named = "ga.native", matches = "false")
@@ -141,6 +143,42 @@ class AllocationTest {
                 assertThat(bytes(() -> attention.merge(operands))).isZero();
             }
         }
+    }
+
+    /** Prefill and decode on a paged cache, on each backend that allocates nothing. */
+    @ParameterizedTest
+    @MethodSource("warmBackends")
+    void sequences(Target target) {
+        try (Arena arena = Arena.ofShared()) {
+            Sample sample = Sample.of(arena, SETTING, DataType.F32, new Sample.Shape(1, 20, 96, 4, 2, 64, 64));
+            Operands o = sample.operands();
+            Operands paged = Operands.of(
+                            o.q(), o.k().reshape(6, 16, 2, 64), o.v().reshape(6, 16, 2, 64), o.gate(), o.out())
+                    .withNormWeight(o.normWeight())
+                    .withSequences(Sequences.paged(
+                                    Tensor.copyOf(arena, DataType.I32, new int[] {0, 5, 1, 4, 2, 3}, 2, 3),
+                                    Tensor.copyOf(arena, DataType.I32, new int[] {40, 37}, 2))
+                            .withPackedQueries(Tensor.copyOf(arena, DataType.I32, new int[] {0, 1, 20}, 3)));
+            Operands padded = o.withSequences(Sequences.padded(
+                    Tensor.copyOf(arena, DataType.I32, new int[] {19}, 1),
+                    Tensor.copyOf(arena, DataType.I32, new int[] {90}, 1)));
+            try (GatedAttention attention = sample.builder(target).build()) {
+                int[] turn = {0};
+                assertThat(bytesOfAllThreads(() -> attention.forward((turn[0]++ & 1) == 0 ? paged : padded)))
+                        .as("in turns on %s", target)
+                        .isZero();
+                assertThat(bytesOfAllThreads(() -> attention.forward(paged)))
+                        .as("the same again on %s", target)
+                        .isZero();
+                assertThat(bytesOfAllThreads(attention.prepare(padded)::run))
+                        .as("prepared on %s", target)
+                        .isZero();
+            }
+        }
+    }
+
+    static Stream<Target> warmBackends() {
+        return Stream.of(Target.cpu().getLast(), Target.java().getLast());
     }
 
     /** Other tensors at every call, as in a model with many layers: each is checked again, still without garbage. */

@@ -18,6 +18,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReferenceArray;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -220,6 +221,11 @@ class ConcurrencyTest {
                 Sample mixed = sample.with(inArena(sample.operands(), other, foreign));
                 closeDuring(target, mixed, other, expected);
             }
+            for (int foreign = 0; foreign < Sequences.TENSORS; foreign++) {
+                Arena other = Arena.ofShared();
+                Sample mixed = sample.with(withFullSequences(sample.operands(), arena, other, foreign));
+                closeDuring(target, mixed, other, expected);
+            }
         }
     }
 
@@ -280,28 +286,58 @@ class ConcurrencyTest {
                 .withLse(o.lse());
     }
 
-    /** Lengths that another thread scribbles over during calls: a typed refusal or some result, no wild access. */
+    /** The same call, its one full sequence described by tensors of which number {@code n} lies in another arena. */
+    private static Operands withFullSequences(Operands o, Arena arena, Arena other, int n) {
+        int queries = (int) o.q().dim(1);
+        int keys = (int) o.k().dim(1);
+        if (n == 3 || n == 4) {
+            return o.withSequences(Sequences.packed(
+                    Tensor.copyOf(n == 3 ? other : arena, DataType.I32, new int[] {0, queries}, 2),
+                    Tensor.copyOf(n == 4 ? other : arena, DataType.I32, new int[] {0, keys}, 2)));
+        }
+        int pages = keys / 100;
+        int[] table = IntStream.range(0, pages).toArray();
+        Tensor k = o.k().reshape(pages, 100, o.k().dim(2), o.k().dim(3));
+        Tensor v = o.v().reshape(pages, 100, o.v().dim(2), o.v().dim(3));
+        return Operands.of(o.q(), k, v, o.gate(), o.out())
+                .withLse(o.lse())
+                .withSequences(new Sequences(
+                        Tensor.copyOf(n == 0 ? other : arena, DataType.I32, new int[] {queries}, 1),
+                        Tensor.copyOf(n == 1 ? other : arena, DataType.I32, new int[] {keys}, 1),
+                        Tensor.copyOf(n == 2 ? other : arena, DataType.I32, new int[] {0}, 1),
+                        null,
+                        null,
+                        Tensor.copyOf(n == 5 ? other : arena, DataType.I32, table, 1, pages)));
+    }
+
+    /** Lengths and pages that another thread scribbles over during calls: a typed refusal or some result, no wild access. */
     @ParameterizedTest
     @MethodSource("backends")
     @Timeout(value = SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
-    void keyLengthsThatChangeDuringACall(Target target) throws InterruptedException {
+    void sequencesThatChangeDuringACall(Target target) throws InterruptedException {
         try (Arena arena = Arena.ofShared()) {
             Sample sample = Sample.of(arena, SETTING, DataType.F32, new Sample.Shape(4, 3, 300, 4, 2, 16, 16));
             Tensor lengths = Tensor.copyOf(arena, DataType.I32, new int[] {300, 300, 300, 300}, 4);
+            Tensor table = Tensor.copyOf(arena, DataType.I32, new int[12], 4, 3);
             AtomicInteger stop = new AtomicInteger();
             Thread scribbler = Thread.ofPlatform().start(() -> {
                 int[] values = {300, 0, 7, Integer.MAX_VALUE, -1, 301, 299, 1 << 24};
                 for (int n = 0; stop.get() == 0; n++) {
                     lengths.setInt(values[n % values.length], n % 4);
+                    table.setInt(values[n % values.length] / 100, n % 4, n % 3);
                 }
             });
             try (GatedAttention attention = sample.builder(target).threads(2).build()) {
-                Operands operands = sample.operands().withKeyLengths(lengths);
-                for (int n = 0; n < 300; n++) {
+                Operands o = sample.operands();
+                Operands dense = o.withKeyLengths(lengths);
+                Operands paged = Operands.of(
+                                o.q(), o.k().reshape(12, 100, 2, 16), o.v().reshape(12, 100, 2, 16), o.gate(), o.out())
+                        .withSequences(Sequences.paged(table, lengths));
+                for (int n = 0; n < 600; n++) {
                     try {
-                        attention.forward(operands);
+                        attention.forward(n % 2 == 0 ? dense : paged);
                     } catch (IllegalArgumentException | GatedAttentionException e) {
-                        assertThat(e.getMessage()).containsIgnoringCase("lengths");
+                        assertThat(e.getMessage()).containsPattern("[lL]engths|block_?[tT]able");
                     }
                 }
             } finally {

@@ -3,6 +3,7 @@ package io.github.gatedattention.golden;
 import io.github.gatedattention.DataType;
 import io.github.gatedattention.GatedAttention;
 import io.github.gatedattention.Operands;
+import io.github.gatedattention.Sequences;
 import io.github.gatedattention.Tensor;
 import io.github.gatedattention.reference.DoubleTensor;
 import io.github.gatedattention.reference.Floats;
@@ -92,6 +93,17 @@ final class LayerCall implements AutoCloseable {
 
     /** The queries {@code from} to {@code to} of one sequence, which see the cache's rows {@code keysFrom} to {@code keysTo}. */
     LayerCall one(int b, long from, long to, long keysFrom, long keysTo, @Nullable Integer keyLength) {
+        Sequences sequences = keyLength == null ? null : Sequences.padded(null, lengths(keyLength));
+        return call(b, from, to, keysFrom, keysTo, sequences);
+    }
+
+    /** All tokens of one sequence, whose keys begin at {@code start}. */
+    LayerCall leftPadded(int b, int start) {
+        long sequence = projected.sequence();
+        return call(b, 0, sequence, 0, sequence, Sequences.leftPadded(lengths(start)));
+    }
+
+    private LayerCall call(int b, long from, long to, long keysFrom, long keysTo, @Nullable Sequences sequences) {
         boolean grouped = layer.packing().grouped();
         List<Tensor> views = grouped
                 ? layer.packing()
@@ -107,7 +119,7 @@ final class LayerCall implements AutoCloseable {
                         gate(views),
                         grouped ? groups(outs.select(0, 0), layer.group()) : outs)
                 .withLse(grouped ? lses.reshape(layer.headsKv(), layer.group(), to - from) : lses)
-                .withKeyLengths(keyLength == null ? null : lengths(keyLength)));
+                .withSequences(sequences));
         return this;
     }
 

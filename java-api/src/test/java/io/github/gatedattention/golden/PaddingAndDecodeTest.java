@@ -38,6 +38,24 @@ class PaddingAndDecodeTest {
     @ParameterizedTest
     @MethodSource("casesAndTargets")
     void leftPaddedBatch(Case c, Target target) {
+        leftPaddedBatch(c, target, (call, b, first) -> {
+            int length = c.file.shape("x")[1];
+            call.one(b, first, length, first, length, null);
+        });
+    }
+
+    /** The padding is part of the call, which is told where the keys start. */
+    @ParameterizedTest
+    @MethodSource("casesAndTargets")
+    void leftPaddedBatchWithStarts(Case c, Target target) {
+        leftPaddedBatch(c, target, LayerCall::leftPadded);
+    }
+
+    private interface Sequence {
+        void attend(LayerCall call, int b, int first);
+    }
+
+    private static void leftPaddedBatch(Case c, Target target, Sequence sequence) {
         int batch = c.file.shape("x")[0];
         int length = c.file.shape("x")[1];
         double[] valid = c.file.values("valid_rows");
@@ -48,7 +66,7 @@ class PaddingAndDecodeTest {
                 call.append(0, length);
                 for (int b = 0; b < batch; b++) {
                     int first = firstValid(valid, b, length);
-                    call.one(b, first, length, first, length, null);
+                    sequence.attend(call, b, first);
                     String what = c + " sequence " + b + " " + type + " on " + target;
                     check(what, c, type, projected, b, first, call.out(), official);
                 }

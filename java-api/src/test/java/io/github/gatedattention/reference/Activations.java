@@ -3,10 +3,11 @@ package io.github.gatedattention.reference;
 import io.github.gatedattention.Activation;
 
 /** The gate's functions a(G) in float64. */
-final class Activations {
+public final class Activations {
     private Activations() {}
 
-    static double apply(Activation activation, double g) {
+    /** a(g). */
+    public static double apply(Activation activation, double g) {
         return switch (activation) {
             case SIGMOID -> sigmoid(g);
             case SILU -> silu(g);

@@ -8,19 +8,21 @@ import io.github.gatedattention.safetensors.SafetensorsType;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
  * The extents of a case, taken from q, k and v and held against every tensor.
  *
- * @param batch sequences, B
- * @param queries queries per sequence, Sq
+ * @param batch sequences, B; 1 when they are packed
+ * @param queries queries per sequence, Sq; of all sequences when they are packed
  * @param queryHeads query heads, Hq
  * @param headDim elements of a query and a key, D
- * @param keys keys per sequence, Sk
+ * @param keys keys per sequence, Sk; of all sequences when they are packed, of a page when they are paged
  * @param keyValueHeads key/value heads, Hkv
  * @param valueHeadDim elements of a value, Dv
  * @param type the type of q, k, v and the result
+ * @param sequences where the sequences lie
  */
 record CaseShape(
         long batch,
@@ -30,8 +32,11 @@ record CaseShape(
         long keys,
         int keyValueHeads,
         int valueHeadDim,
-        DataType type) {
-    private static final List<String> NAMES = List.of("q", "k", "v", "gate", "norm_weight", "sink");
+        DataType type,
+        CaseSequences sequences) {
+    private static final List<String> NAMES = Stream.concat(
+                    Stream.of("q", "k", "v", "gate", "norm_weight", "sink"), CaseSequences.NAMES.stream())
+            .toList();
     private static final int MAX_HEADS = 1 << 20;
     private static final int MIN_DIM = 8;
     private static final int MAX_DIM = 512;
@@ -50,10 +55,19 @@ record CaseShape(
         rank(q, 4, "[B, Sq, Hq, D]");
         rank(k, 4, "[B, Sk, Hkv, D]");
         rank(v, 4, "[B, Sk, Hkv, Dv]");
-        var shape =
-                new CaseShape(q.shape()[0], q.shape()[1], heads(q), dim(q), k.shape()[1], heads(k), dim(v), type(q));
-        extents(k, "the shape of q", shape.batch, shape.keys, shape.keyValueHeads, shape.headDim);
-        extents(v, "the shapes of q and k", shape.batch, shape.keys, shape.keyValueHeads, shape.valueHeadDim);
+        var shape = new CaseShape(
+                q.shape()[0],
+                q.shape()[1],
+                heads(q),
+                dim(q),
+                k.shape()[1],
+                heads(k),
+                dim(v),
+                type(q),
+                CaseSequences.of(tensors, q));
+        long entries = shape.sequences.keyEntries(k);
+        extents(k, "the shape of q", entries, shape.keys, shape.keyValueHeads, shape.headDim);
+        extents(v, "the shapes of q and k", entries, shape.keys, shape.keyValueHeads, shape.valueHeadDim);
         if (shape.queryHeads % shape.keyValueHeads != 0) {
             throw new InputException("q has " + shape.queryHeads + " heads, which is no multiple of the "
                     + shape.keyValueHeads + " heads of k");

@@ -70,6 +70,7 @@ final class ReplayCase {
                         out)
                 .withNormWeight(weight.orElse(null))
                 .withSink(view(tensors, "sink").orElse(null))
+                .withSequences(shape.sequences().operand())
                 .withLse(lse);
         Gate gate = settings.gate(scores.map(tensor -> tensor.dim(3)).orElse(0L));
         return new ReplayCase(file, shape, gate, settings, operands);
@@ -116,8 +117,10 @@ final class ReplayCase {
             return step.get();
         } catch (GatedAttentionException e) {
             throw e.status() == Status.INTERNAL ? e : new InputException(Text.line(file + ": " + e.getMessage()), e);
-        } catch (InputException | IllegalArgumentException e) {
+        } catch (InputException e) {
             throw new InputException(Text.line(file + ": " + e.getMessage()), e);
+        } catch (IllegalArgumentException e) {
+            throw new InputException(Text.line(file + ": " + CaseSequences.inFileNames(e.getMessage())), e);
         } catch (OutOfMemoryError e) {
             throw new InputException(Text.line(file + ": needs more memory than there is (" + e.getMessage() + ")"), e);
         }

@@ -44,6 +44,9 @@ import picocli.CommandLine.Spec;
                     + " whose axes may be 1; all F32, BF16 or F16. Its metadata may hold causal, window_left, window_right, scale,"
                     + " activation, combination, pre, norm_eps and round_before_gate.",
             "",
+            "Sequences of their own lengths are described by I32 tensors: query_lengths, key_lengths, key_starts [B], or"
+                    + " cu_seqlens_q, cu_seqlens_k [B+1] where they are packed, or block_table [B,N] for a paged cache.",
+            "",
             "All cases are checked before the first result is written.",
             ""
         },

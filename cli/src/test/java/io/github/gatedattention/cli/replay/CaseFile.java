@@ -8,6 +8,8 @@ import io.github.gatedattention.safetensors.SafetensorsType;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -48,6 +50,13 @@ final class CaseFile {
     CaseFile with(String name, SafetensorsType type, byte[] bytes, long... shape) {
         tensors.put(name, new SafetensorsTensor(name, type, shape, MemorySegment.ofArray(bytes)));
         return this;
+    }
+
+    /** Adds or replaces a tensor of integers. */
+    CaseFile with(String name, int[] values, long... shape) {
+        ByteBuffer bytes = ByteBuffer.allocate(values.length * Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        bytes.asIntBuffer().put(values);
+        return with(name, SafetensorsType.I32, bytes.array(), shape);
     }
 
     CaseFile without(String name) {

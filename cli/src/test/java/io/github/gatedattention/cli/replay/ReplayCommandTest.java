@@ -164,6 +164,72 @@ class ReplayCommandTest {
                 .containsExactlyInAnyOrder("none.safetensors", "headwise.safetensors", "window.safetensors");
     }
 
+    /** Packed and paged, the same sequences give the same bits. */
+    @Test
+    void packedAndPagedSequences() throws IOException {
+        String[] causal = {"causal", "true"};
+        Path dense = new CaseFile(DataType.BF16)
+                .with("q", DataType.BF16, 2, 3, 4, 16)
+                .with("k", DataType.BF16, 2, 6, 2, 16)
+                .with("v", DataType.BF16, 2, 6, 2, 8)
+                .with("gate", DataType.BF16, 2, 3, 4, 8)
+                .metadata(causal)
+                .write(directory.resolve("dense.safetensors"));
+        Path packed = new CaseFile(DataType.BF16)
+                .with("q", DataType.BF16, 1, 6, 4, 16)
+                .with("k", DataType.BF16, 1, 12, 2, 16)
+                .with("v", DataType.BF16, 1, 12, 2, 8)
+                .with("gate", DataType.BF16, 1, 6, 4, 8)
+                .with("cu_seqlens_q", new int[] {0, 3, 6}, 3)
+                .with("cu_seqlens_k", new int[] {0, 6, 12}, 3)
+                .metadata(causal)
+                .write(directory.resolve("packed.safetensors"));
+        Path paged = new CaseFile(DataType.BF16)
+                .with("q", DataType.BF16, 1, 6, 4, 16)
+                .with("k", DataType.BF16, 6, 2, 2, 16)
+                .with("v", DataType.BF16, 6, 2, 2, 8)
+                .with("gate", DataType.BF16, 1, 6, 4, 8)
+                .with("cu_seqlens_q", new int[] {0, 3, 6}, 3)
+                .with("key_lengths", new int[] {6, 6}, 2)
+                .with("block_table", new int[] {0, 1, 2, -1, 3, 4, 5, -1}, 2, 4)
+                .metadata(causal)
+                .write(directory.resolve("paged.safetensors"));
+        for (Backend backend :
+                Backends.all().stream().filter(Backend::isAvailable).toList()) {
+            Outcome.of("replay", "--backend", backend.name(), "--out", results(), dense, packed, paged)
+                    .succeeded();
+            try (Arena arena = Arena.ofConfined()) {
+                byte[] expected =
+                        result("dense", arena).tensors().get("out").data().toArray(ValueLayout.JAVA_BYTE);
+                for (String name : new String[] {"packed", "paged"}) {
+                    SafetensorsTensor out = result(name, arena).tensors().get("out");
+                    assertThat(out.shape()).containsExactly(1, 6, 4, 8);
+                    assertThat(out.data().toArray(ValueLayout.JAVA_BYTE))
+                            .as("%s on %s", name, backend.name())
+                            .isEqualTo(expected);
+                    assertThat(result(name, arena).tensors().get("lse").shape()).containsExactly(1, 4, 6);
+                }
+            }
+        }
+    }
+
+    @Test
+    void paddedSequences() throws IOException {
+        Path file = new CaseFile(DataType.F32)
+                .with("query_lengths", new int[] {3, 1}, 2)
+                .with("key_lengths", new int[] {5, 4}, 2)
+                .with("key_starts", new int[] {0, 4}, 2)
+                .write(directory.resolve("padded.safetensors"));
+        Outcome.of("replay", "--out", results(), file).succeeded();
+        try (Arena arena = Arena.ofConfined()) {
+            float[] lse = floats(results().resolve("padded.safetensors"), "lse", arena);
+            // The first sequence sees keys; the second has one query, which sees none, and two rows of padding.
+            for (int i = 0; i < lse.length; i++) {
+                assertThat(lse[i] == Float.NEGATIVE_INFINITY).as("lse %d", i).isEqualTo(i >= 4 * 3);
+            }
+        }
+    }
+
     @Test
     void emptyExtents() throws IOException {
         Path noKeys = new CaseFile(DataType.F32)

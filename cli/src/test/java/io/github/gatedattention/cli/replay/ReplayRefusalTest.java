@@ -75,7 +75,8 @@ class ReplayRefusalTest {
                         "metadata norm_eps is -1.0, a number of at least 0 is expected"),
                 Arguments.of(
                         valid().with("mask", DataType.F32, 1),
-                        "unknown tensor \"mask\", allowed are q, k, v, gate, norm_weight, sink"),
+                        "unknown tensor \"mask\", allowed are q, k, v, gate, norm_weight, sink, query_lengths, key_lengths,"
+                                + " key_starts, cu_seqlens_q, cu_seqlens_k, block_table"),
                 Arguments.of(valid().without("k"), "tensor \"k\" is missing; q, k and v are required"),
                 Arguments.of(
                         valid().with("q", DataType.F32, 2, 3, 64),
@@ -120,8 +121,69 @@ class ReplayRefusalTest {
                         "tensor norm_weight is given, but metadata pre is not rms_norm"));
     }
 
+    private static CaseFile packed() {
+        return valid().with("q", DataType.F32, 1, 6, 4, 16)
+                .with("k", DataType.F32, 1, 10, 2, 16)
+                .with("v", DataType.F32, 1, 10, 2, 8)
+                .with("gate", DataType.F32, 1, 6, 4, 8)
+                .with("cu_seqlens_q", new int[] {0, 3, 6}, 3)
+                .with("cu_seqlens_k", new int[] {0, 5, 10}, 3);
+    }
+
+    static Stream<Arguments> wrongSequences() {
+        return Stream.of(
+                Arguments.of(valid().with("key_lengths", DataType.F32, 2), "key_lengths is F32, it must be I32"),
+                Arguments.of(
+                        valid().with("key_lengths", new int[] {1, 2, 3}, 3),
+                        "key_lengths is [3], it must be [2] to fit the sequences"),
+                Arguments.of(
+                        valid().with("query_lengths", new int[] {1, 2}, 2, 1),
+                        "query_lengths is [2, 1], which has 2 axes, it must have 1"),
+                Arguments.of(
+                        valid().with("key_lengths", new int[] {5, 6}, 2),
+                        "key_lengths[1] is 6, but must be 0 to 5, the keys of k"),
+                Arguments.of(
+                        valid().with("query_lengths", new int[] {-1, 3}, 2),
+                        "query_lengths[0] is -1, but must be 0 to 3, the queries of q"),
+                Arguments.of(
+                        valid().with("key_starts", new int[] {0, 6}, 2),
+                        "key_starts[1] is 6, but must be 0 to 5, the keys of the sequence"),
+                Arguments.of(
+                        packed().with("query_lengths", new int[] {3, 3}, 2),
+                        "tensors cu_seqlens_q and query_lengths are both given, only one of them can say where the"
+                                + " sequences are"),
+                Arguments.of(
+                        packed().with("block_table", new int[] {0, 0}, 2, 1),
+                        "tensors cu_seqlens_k and block_table are both given, only one of them can say where the"
+                                + " sequences are"),
+                Arguments.of(
+                        valid().with("cu_seqlens_q", new int[] {0, 3, 6}, 3),
+                        "q is [2, 3, 4, 16], with cu_seqlens_q its first axis must be 1"),
+                Arguments.of(
+                        packed().with("cu_seqlens_q", new int[] {}, 0),
+                        "cu_seqlens_q is [0], it must have 1 element more than there are sequences"),
+                Arguments.of(
+                        packed().with("cu_seqlens_k", new int[] {0, 10}, 2),
+                        "cu_seqlens_k is [2], it must be [3] to fit the sequences"),
+                Arguments.of(
+                        packed().with("cu_seqlens_q", new int[] {0, 3, 7}, 3),
+                        "cu_seqlens_q[2] is 7, but must be 6, the queries of q"),
+                Arguments.of(
+                        packed().with("cu_seqlens_k", new int[] {0, 11, 10}, 3),
+                        "cu_seqlens_k[2] is 10, but must be at least the 11 before it"),
+                Arguments.of(
+                        packed().without("cu_seqlens_k"),
+                        "k is [1, 10, 2, 16], it must be [2, 10, 2, 16] to fit the shape of q"),
+                Arguments.of(
+                        valid().with("block_table", new int[] {0, 1, 0}, 1, 3),
+                        "block_table is [1, 3], it must be [2, pages per sequence] to fit the sequences"),
+                Arguments.of(
+                        valid().with("block_table", new int[] {0, 1, 1, 2}, 2, 2),
+                        "block_table[1][1] is 2, but k has 2 pages, counted from 0"));
+    }
+
     @ParameterizedTest
-    @MethodSource("wrongCases")
+    @MethodSource({"wrongCases", "wrongSequences"})
     void aWrongCaseStopsEverything(CaseFile wrong, String sentence) throws IOException {
         Path good = valid().write(directory.resolve("good.safetensors"));
         Path bad = wrong.write(directory.resolve("bad.safetensors"));

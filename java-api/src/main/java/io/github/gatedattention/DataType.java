@@ -8,7 +8,7 @@ public enum DataType {
     BF16(2),
     /** IEEE 754 binary16. */
     F16(2),
-    /** 32-bit two's complement integers, the type of key lengths. */
+    /** 32-bit two's complement integers, the type of what describes {@link Sequences}. */
     I32(4);
 
     private final int byteSize;

@@ -3,8 +3,8 @@ package io.github.gatedattention;
 /**
  * Which keys a query may see.
  *
- * <p>The {@code Sq} queries of a sequence are the last positions of its {@code L} keys, where {@code L} is the
- * sequence's key length, or {@code Sk} when no key lengths are given. Query {@code i} therefore stands on the
+ * <p>The {@code Sq} queries of a sequence are the last positions of its {@code L} keys, where {@code Sq}
+ * and {@code L} are the sequence's own numbers of queries and keys when it has some: {@link Sequences}. Query {@code i} therefore stands on the
  * diagonal {@code d = i + L - Sq}, and sees key {@code j}, {@code 0 <= j < L}, when
  *
  * <ul>

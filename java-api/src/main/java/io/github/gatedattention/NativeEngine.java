@@ -156,7 +156,8 @@ final class NativeEngine implements Engine {
         try (Arena arena = Arena.ofConfined()) {
             CallSlot slot = new CallSlot(settings, arena);
             load(slot, operands); // a copy has other strides, so the tensors given are checked too
-            load(slot, operands.withSequences(copyOf(operands.sequences(), arena)));
+            Operands o = operands.withSequences(copyOf(operands.sequences(), arena));
+            load(slot, o);
             MemorySegment plan = ga_attention_plan.allocate(arena);
             ga_attention_plan.struct_size(plan, ga_attention_plan.sizeof());
             int status = gated_attention_h.ga_attention_plan_for(runtimeHandle, slot.params, plan, slot.error);

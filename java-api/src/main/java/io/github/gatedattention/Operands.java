@@ -17,8 +17,9 @@ import org.jspecify.annotations.Nullable;
  * @param out the result {@code [B, Sq, Hq, Dv]}, of the attention's data type; may be exactly q or exactly gate, else
  *     overlaps no other tensor
  * @param normWeight weights {@code [Hq, Dv]} of the RMSNorm, F32, BF16 or F16; an axis of 1 is shared along; null: none
- * @param sequences where the sequences lie and how long each is; packed queries make the batch axis of q, gate, out and lse
- *     1, packed or paged keys change the shape of k and v: see there; null: B sequences of Sq queries and Sk keys
+ * @param sequences where the sequences lie and how long each is; null: B sequences of Sq queries and Sk keys. With packed
+ *     queries the batch axis of q, gate, out and lse is 1, with packed keys that of k and v; paged, k and v are
+ *     {@code [pages, page size, Hkv, D or Dv]}
  * @param lse receives the natural logarithm of each softmax denominator, F32 {@code [B, Hq, Sq]}; null: not wanted
  * @param sink logits {@code [Hq]}, F32, BF16 or F16, one more term {@code exp(sink)} of each softmax denominator, as of a
  *     key without a value; an axis of 1 is shared along; null: none

@@ -18,6 +18,8 @@ import org.jspecify.annotations.Nullable;
  *       {@code j % pageSize} of page {@code blockTable[b][j / pageSize]}. Sequences may share pages.
  * </ul>
  *
+ * {@snippet file="io/github/gatedattention/examples/ExamplesTest.java" region="paged"}
+ *
  * <p>Causal masks and windows are aligned to each sequence's own last query and last key. A sequence has the bits that it
  * has alone.
  *

@@ -1,6 +1,7 @@
 package io.github.gatedattention.examples;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import io.github.gatedattention.Activation;
 import io.github.gatedattention.Backend;
@@ -12,6 +13,7 @@ import io.github.gatedattention.MergeOperands;
 import io.github.gatedattention.Operands;
 import io.github.gatedattention.Plan;
 import io.github.gatedattention.PreparedForward;
+import io.github.gatedattention.Sequences;
 import io.github.gatedattention.Tensor;
 import java.lang.foreign.Arena;
 import java.util.List;
@@ -109,6 +111,46 @@ class ExamplesTest {
             whole.merge(MergeOperands.of(outs, lses, gate, out));
         }
         // @end
+    }
+
+    @Test
+    void prefillAndDecodeOnAPagedCache() {
+        try (Arena arena = Arena.ofShared();
+                GatedAttention attention = GatedAttention.builder()
+                        .queryHeads(4)
+                        .keyValueHeads(2)
+                        .headDim(64)
+                        .gate(Gate.headwise(Activation.SIGMOID))
+                        .mask(Mask.causal())
+                        .build()) {
+            // @start region="paged"
+            // Pages of 16 keys; sequence 0 has 40 keys in pages 3, 0 and 7, sequence 1 has 20 in pages 5 and 1.
+            Tensor keys = Tensor.allocate(arena, DataType.F32, 8, 16, 2, 64);
+            Tensor values = Tensor.allocate(arena, DataType.F32, 8, 16, 2, 64);
+            Tensor pages = Tensor.copyOf(arena, DataType.I32, new int[] {3, 0, 7, 5, 1, -1}, 2, 3);
+            Tensor lengths = Tensor.copyOf(arena, DataType.I32, new int[] {40, 20}, 2);
+            // The next token of sequence 0, and all 20 tokens of sequence 1.
+            Tensor starts = Tensor.copyOf(arena, DataType.I32, new int[] {0, 1, 21}, 3);
+            Tensor q = Tensor.allocate(arena, DataType.F32, 1, 21, 4, 64);
+            Tensor gate = Tensor.allocate(arena, DataType.F32, 1, 21, 4, 1);
+            Tensor out = Tensor.allocate(arena, DataType.F32, 1, 21, 4, 64);
+            attention.forward(Operands.of(q, keys, values, gate, out)
+                    .withSequences(Sequences.paged(pages, lengths).withPackedQueries(starts)));
+            // @end
+            assertThat(out.toFloatArray()).containsOnly(0);
+            // Queries of 0 see all their keys alike, so the last 8 of 40 show in the mean.
+            values.slice(0, 7, 8)
+                    .slice(1, 0, 8)
+                    .copyFrom(Tensor.copyOf(arena, DataType.F32, new float[] {1}, 1)
+                            .reshape(1, 1, 1, 1)
+                            .expand(1, 8)
+                            .expand(2, 2)
+                            .expand(3, 64));
+            attention.forward(Operands.of(q, keys, values, gate, out)
+                    .withSequences(Sequences.paged(pages, lengths).withPackedQueries(starts)));
+            assertThat(out.getFloat(0, 0, 0, 0)).isCloseTo(0.5f * 8 / 40, within(1e-6f));
+            assertThat(out.getFloat(0, 1, 0, 0)).isZero();
+        }
     }
 
     @Test

@@ -104,7 +104,8 @@ final class VectorCall implements HelperThreads.Job {
     /**
      * Computes; the operands were checked.
      *
-     * @return false, and nothing is done, when no array can hold the keys of a sequence
+     * @return false, and nothing is done, when no array can hold the keys of a sequence: the plain loops then do the whole
+     *     call, the one case where a sequence may have other bits than alone
      */
     boolean run(
             Settings newSettings,

@@ -7,8 +7,9 @@ import org.jspecify.annotations.Nullable;
 final class VectorPath implements JavaPath {
     private final Settings settings;
     private final VectorRuntime runtime;
-    private final PlainPath
-            plain; // for merges, and sequences whose keys no array can hold; it has no thread until it works
+    /** For merges, and calls with a sequence whose keys no array can hold; it has no thread until it works. */
+    private final PlainPath plain;
+
     private boolean closed; // guarded by this
 
     VectorPath(Settings settings) {

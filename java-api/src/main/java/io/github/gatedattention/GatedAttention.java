@@ -442,13 +442,13 @@ public final class GatedAttention implements AutoCloseable {
             return new GatedAttention(settings, chosen, executor);
         }
 
-        private static void checkHeads(String name, int heads) {
+        static void checkHeads(String name, int heads) {
             if (heads < 1 || heads > MAX_HEADS) {
                 throw new IllegalArgumentException(name + " is " + heads + ", but must be 1 to " + MAX_HEADS);
             }
         }
 
-        private static void checkDim(String name, int dim) {
+        static void checkDim(String name, int dim) {
             if (dim < MIN_HEAD_DIM || dim > MAX_HEAD_DIM || dim % MIN_HEAD_DIM != 0) {
                 throw new IllegalArgumentException(name + " is " + dim + ", but must be a multiple of " + MIN_HEAD_DIM
                         + " from " + MIN_HEAD_DIM + " to " + MAX_HEAD_DIM);

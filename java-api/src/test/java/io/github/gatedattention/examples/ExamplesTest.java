@@ -8,6 +8,8 @@ import io.github.gatedattention.Backend;
 import io.github.gatedattention.DataType;
 import io.github.gatedattention.Gate;
 import io.github.gatedattention.GatedAttention;
+import io.github.gatedattention.KvCache;
+import io.github.gatedattention.KvCacheBatch;
 import io.github.gatedattention.Mask;
 import io.github.gatedattention.MergeOperands;
 import io.github.gatedattention.Operands;
@@ -150,6 +152,57 @@ class ExamplesTest {
                     .withSequences(Sequences.paged(pages, lengths).withPackedQueries(starts)));
             assertThat(out.getFloat(0, 0, 0, 0)).isCloseTo(0.5f * 8 / 40, within(1e-6f));
             assertThat(out.getFloat(0, 1, 0, 0)).isZero();
+        }
+    }
+
+    @Test
+    void decodeManySequences() {
+        try (Arena arena = Arena.ofShared();
+                GatedAttention attention = GatedAttention.builder()
+                        .queryHeads(4)
+                        .keyValueHeads(2)
+                        .headDim(64)
+                        .dataType(DataType.BF16)
+                        .gate(Gate.headwise(Activation.SIGMOID))
+                        .mask(Mask.causal())
+                        .build()) {
+            // @start region="cache"
+            // 1024 pages of 16 tokens; the cache is closed when the program ends.
+            KvCache cache = KvCache.paged(1024, 16)
+                    .keyValueHeads(2)
+                    .headDim(64)
+                    .dataType(DataType.BF16)
+                    .build();
+            // Two answers to one prompt of 100 tokens: both share its pages.
+            Tensor prompt = Tensor.allocate(arena, DataType.BF16, 100, 2, 64);
+            long one = cache.allocate();
+            cache.append(one, prompt, prompt);
+            long[] ids = {one, cache.fork(one)};
+
+            Tensor q = Tensor.allocate(arena, DataType.BF16, 2, 1, 4, 64);
+            Tensor k = Tensor.allocate(arena, DataType.BF16, 2, 1, 2, 64);
+            Tensor v = Tensor.allocate(arena, DataType.BF16, 2, 1, 2, 64);
+            Tensor gate = Tensor.allocate(arena, DataType.BF16, 2, 1, 4, 1);
+            Tensor out = Tensor.allocate(arena, DataType.BF16, 2, 1, 4, 64);
+
+            // Room for 2 sequences of up to 512 keys. Its tensors stay the same, so the call is checked once.
+            KvCacheBatch batch = cache.batch(2, 512);
+            PreparedForward step = attention.prepare(
+                    Operands.of(q, cache.keys(), cache.values(), gate, out).withSequences(batch.sequences()));
+            for (int token = 0; token < 3; token++) {
+                // ... write q, gate, and this token's k and v of each sequence ...
+                cache.append(ids, k, v);
+                batch.refresh(ids);
+                step.run();
+            }
+
+            cache.truncate(ids[1], 101); // takes back the second answer's last two tokens
+            cache.free(ids[0]); // the second answer still uses the prompt's pages
+            // @end
+            assertThat(cache.length(ids[1])).isEqualTo(101);
+            assertThat(cache.pagesInUse()).isEqualTo(7);
+            assertThat(out.toFloatArray()).containsOnly(0);
+            cache.close();
         }
     }
 

@@ -14,6 +14,7 @@ import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A warm call allocates nothing on the Java heap, whichever way it is made. */
 @DisabledIfSystemProperty(named = "ga.native", matches = "false")
@@ -190,6 +191,40 @@ class AllocationTest {
             try (GatedAttention attention = one.builder(Target.cpu().getLast()).build()) {
                 int[] turn = {0};
                 assertThat(bytes(() -> attention.forward((turn[0]++ & 1) == 0 ? one.operands() : two.operands())))
+                        .isZero();
+            }
+        }
+    }
+
+    /** A step of a serving program: a token for each sequence, whose pages run out now and then, and attention over all. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void decodingStepOnACache(boolean paged) {
+        int longest = 60;
+        KvCache.Builder builder = paged ? KvCache.paged(40, 4) : KvCache.contiguous(2, longest);
+        try (Arena arena = Arena.ofShared();
+                KvCache cache = builder.keyValueHeads(2)
+                        .headDim(64)
+                        .dataType(DataType.BF16)
+                        .build()) {
+            Sample sample = Sample.of(arena, SETTING, DataType.BF16, new Sample.Shape(2, 1, 1, 4, 2, 64, 64));
+            Operands o = sample.operands();
+            KvCacheBatch batch = cache.batch(2, longest);
+            Operands onCache = Operands.of(o.q(), cache.keys(), cache.values(), o.gate(), o.out())
+                    .withNormWeight(o.normWeight())
+                    .withSequences(batch.sequences());
+            long[] ids = {cache.allocate(), cache.allocate()};
+            try (GatedAttention attention =
+                    sample.builder(Target.cpu().getLast()).build()) {
+                assertThat(bytes(() -> {
+                            if (cache.length(ids[0]) == longest) {
+                                cache.truncate(ids[0], 3);
+                                cache.truncate(ids[1], 0);
+                            }
+                            cache.append(ids, o.k(), o.v());
+                            batch.refresh(ids);
+                            attention.forward(onCache);
+                        }))
                         .isZero();
             }
         }

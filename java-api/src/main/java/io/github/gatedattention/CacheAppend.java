@@ -36,10 +36,7 @@ final class CacheAppend {
     void run(@Nullable String idName, long[] ids, int @Nullable [] packed, Tensor k, Tensor v) {
         int n = ids.length;
         find(idName, ids);
-        int tokens = (int) Math.min(Integer.MAX_VALUE, k.dim(k.rank() - 3));
-        for (int i = 0; i < n; i++) {
-            counts[i] = packed == null ? tokens : packed[i];
-        }
+        loadCounts(packed, n, k);
         checkRoom(n);
         int staged = 0;
         try {
@@ -80,6 +77,19 @@ final class CacheAppend {
             sequence.round = round;
             targets[i] = sequence;
         }
+    }
+
+    /** Copies the counts before they are checked: the caller's array may change meanwhile. */
+    private void loadCounts(int @Nullable [] packed, int n, Tensor k) {
+        if (packed == null) {
+            Arrays.fill(counts, 0, n, (int) Math.min(Integer.MAX_VALUE, k.dim(k.rank() - 3)));
+            return;
+        }
+        if (packed.length != n) {
+            throw new IllegalArgumentException("counts has " + packed.length + " elements, but ids has " + n);
+        }
+        System.arraycopy(packed, 0, counts, 0, n);
+        CacheCheck.counts(counts, n, k);
     }
 
     /** Refuses what would not fit, before anything is taken. */

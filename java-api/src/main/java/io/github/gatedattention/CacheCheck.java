@@ -22,23 +22,19 @@ final class CacheCheck {
         sameTokens(k, v);
     }
 
-    /** {@code counts[n]} tokens for sequence n, one sequence after the other. */
-    static void packed(CacheMemory memory, int sequences, int[] counts, Tensor k, Tensor v) {
-        one(memory, k, v);
-        if (counts.length != sequences) {
-            throw new IllegalArgumentException("counts has " + counts.length + " elements, but ids has " + sequences);
-        }
+    /** {@code counts[n]} tokens for sequence n, one sequence after the other; together all of k. */
+    static void counts(int[] counts, int sequences, Tensor k) {
         long sum = 0;
-        for (int n = 0; n < counts.length; n++) {
+        for (int n = 0; n < sequences; n++) {
             if (counts[n] < 0) {
                 throw new IllegalArgumentException("counts[" + n + "] is " + counts[n] + ", but must be at least 0");
             }
             sum += counts[n];
         }
-        long tokens = k.dim(k.rank() - 3);
-        if (sum != tokens) {
+        int axis = k.rank() - 3;
+        if (sum != k.dim(axis)) {
             throw new IllegalArgumentException(
-                    "counts has " + sum + " tokens in all, but k has " + tokens + " on axis " + (k.rank() - 3));
+                    "counts has " + sum + " tokens in all, but k has " + k.dim(axis) + " on axis " + axis);
         }
     }
 

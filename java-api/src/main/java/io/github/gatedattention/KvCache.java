@@ -145,7 +145,7 @@ public final class KvCache implements AutoCloseable {
         requireTensors(k, v);
         synchronized (lock) {
             checkOpen();
-            CacheCheck.packed(memory, ids.length, counts, k, v);
+            CacheCheck.one(memory, k, v);
             appender.run(null, ids, counts, k, v);
         }
     }

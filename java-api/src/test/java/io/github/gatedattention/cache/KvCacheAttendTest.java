@@ -15,12 +15,16 @@ import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -211,6 +215,50 @@ class KvCacheAttendTest {
             assertThat(cache.sequenceCount()).isEqualTo(1);
             assertThat(cache.pagesInUse()).isEqualTo(61);
         }
+    }
+
+    /** The JVM keeps memory open while a native call reads it. Between two calls the cache can close, so it is tried again. */
+    @Test
+    @DisabledIfSystemProperty(named = "ga.native", matches = "false")
+    void aCacheThatIsReadStaysOpen() throws InterruptedException {
+        Case of = new Case(Target.cpu().getLast(), true, DataType.F32);
+        boolean refused = false;
+        for (int attempt = 0; attempt < 50 && !refused; attempt++) {
+            try (Arena arena = Arena.ofShared();
+                    KvCache cache = of.cache();
+                    GatedAttention attention = of.attention()) {
+                long id = cache.allocate();
+                append(cache, arena, of.type, id, tokens(0, 2000));
+                Tensor q = normal(new Random(11), arena, of.type, 1, 2000, QUERY_HEADS, DIM);
+                Tensor out = Tensor.allocate(arena, of.type, 1, 2000, QUERY_HEADS, VALUE_DIM);
+                Operands operands =
+                        Operands.of(q, cache.keys(), cache.values(), null, out).withSequences(cache.sequences(id));
+                CountDownLatch started = new CountDownLatch(1);
+                AtomicBoolean done = new AtomicBoolean();
+                Thread caller = Thread.ofPlatform().start(() -> {
+                    while (!done.get()) {
+                        started.countDown();
+                        try {
+                            attention.forward(operands);
+                        } catch (IllegalStateException e) {
+                            return; // closed between two calls
+                        }
+                    }
+                });
+                started.await();
+                TimeUnit.MILLISECONDS.sleep(1 + attempt % 5);
+                try {
+                    cache.close();
+                } catch (IllegalStateException e) {
+                    refused = true;
+                    assertThat(cache.length(id)).isEqualTo(2000);
+                } finally {
+                    done.set(true);
+                    caller.join();
+                }
+            }
+        }
+        assertThat(refused).isTrue();
     }
 
     private static void comeAndGo(KvCache cache, DataType type, long shared, int first) {

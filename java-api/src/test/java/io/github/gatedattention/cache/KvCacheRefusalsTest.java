@@ -236,6 +236,11 @@ class KvCacheRefusalsTest {
         refused("size is 0, but must be 1 to 1048576", () -> cache.batch(0, 4));
         refused("mostKeys is 25, but must be 1 to 24", () -> cache.batch(1, 25));
         refused("ids has 0 elements, but must have at least 1", cache::sequences);
+        try (KvCache many = KvCache.paged(4096, 1).keyValueHeads(1).headDim(8).build()) {
+            refused(
+                    "size is 1048576 and mostKeys is 4096, 4294967296 pages in all, but a call takes at most 2147483583",
+                    () -> many.batch(1 << 20, 4096));
+        }
         KvCacheBatch batch = cache.batch(2, 5);
         batch.refresh(fork);
         refused("ids has 3 elements, but the batch has room for 2", () -> batch.refresh(fork, fork, fork));

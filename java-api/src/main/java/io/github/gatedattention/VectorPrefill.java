@@ -13,8 +13,10 @@ import java.util.Arrays;
  * nearest cache.
  */
 final class VectorPrefill {
-    /** Terms of a score that are summed in one register. */
-    private static final int DEPTH = 32;
+    /** Terms of a score that are summed in one register, as in the native kernels: see docs/kernels.md. */
+    private static int depth(int dim) {
+        return dim < 64 ? 16 : 32;
+    }
 
     private VectorPrefill() {}
 
@@ -116,14 +118,15 @@ final class VectorPrefill {
         }
     }
 
-    /** A slice of K of {@link #DEPTH} by {@link VectorTile#WIDE} stays in the nearest cache for all rows. */
+    /** A slice of K of {@link #depth} by {@link VectorTile#WIDE} stays in the nearest cache for all rows. */
     private static void scores(VectorCall call, VectorRows rows, int block) {
         int dim = call.settings().headDim();
+        int depth = depth(dim);
         int keys = block * KEYS * dim;
         for (int panel = 0; panel < KEYS; panel += WIDE) {
-            for (int d = 0; d < dim; d += DEPTH) {
+            for (int d = 0; d < dim; d += depth) {
                 int slice = keys + panel * dim + d * WIDE;
-                scores(rows, call.packedKeys(), panel, slice, d, Math.min(DEPTH, dim - d));
+                scores(rows, call.packedKeys(), panel, slice, d, Math.min(depth, dim - d));
             }
         }
     }

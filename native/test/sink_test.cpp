@@ -43,7 +43,7 @@ class Sinks : public IsaTest {
 TEST_P(Sinks, FarFromTheScoresAgreeWithFloat64) {
   for (const Shape &shape : shapes()) {
     for (const ga_dtype dtype : kFloatTypes) {
-      for (const double far : {100.0, -100.0, 87.5, -87.5, 20.0, -20.0, 0.0}) {
+      for (const double far : {100.0, -87.5, 20.0, 0.0}) {
         const Case c = shaped_case(shape, dtype, {.sink = true});
         const Instance instance(c);
         for (int64_t head = 0; head < c.heads_q; ++head) set_sink(instance, head, head % 2 == 0 ? far : -far);

@@ -34,7 +34,7 @@ class Softcaps : public IsaTest {
 TEST_P(Softcaps, FromTightToLooseAgreeWithFloat64) {
   for (const Shape &shape : shapes()) {
     for (const ga_dtype dtype : kFloatTypes) {
-      for (const float cap : {0.01F, 1.0F, 5.0F, 30.0F, 50.0F, 1e4F}) {
+      for (const float cap : {0.01F, 1.0F, 30.0F, 1e4F}) {
         Case c = shaped_case(shape, dtype, {.sink = true});
         c.query_size = 3;
         c.softcap = cap;

@@ -211,7 +211,8 @@ template <class Product, class T>
 void Prefill<Product, T>::cap_row(int64_t row, int64_t lo, int64_t hi) {
   softcap_.apply(scores_ + row * kKeyBlock, lo, hi);
   float *reduced = block_max_ + row * kWidth;
-  store(reduced, softcap_.apply(load(reduced)));
+  // Where nothing was reduced it is -infinity, which a scale of 0 would turn into NaN.
+  store(reduced, softcap_.apply(max(set(-3.40282347e38f), load(reduced))));
 }
 
 // The largest score of the row in this block. Panels that every row of the tile sees were reduced by the microkernel.

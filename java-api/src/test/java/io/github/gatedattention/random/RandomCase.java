@@ -89,8 +89,8 @@ final class RandomCase {
                 && random.nextInt(4) == 0;
         threads = 1 + random.nextInt(3);
         sinkType = pick(FLOATING);
-        // Rounding errors that all scores have in common cancel, but against a sink: beside scores around 100 they ask for more
-        // than f32 gives, as docs/operator.md says.
+        // Rounding errors that all scores have in common cancel, but against a sink: beside scores around 100 they
+        // ask for more than f32 gives, as docs/operator.md says.
         sink = spread == 1 && random.nextInt(4) == 0
                 ? normal(0, new double[] {1, 5, 30}[random.nextInt(3)], 1, 1, 1, sometimesOne(headsQ))
                         .rounded(sinkType)

@@ -184,8 +184,7 @@ bool for_each_part(const Problem &p, const Geometry &g, bool alike, const Visit 
 // Everything but the offsets, of the sequences as they are; the parts go to where there is room for most of them.
 bool sum_up(const Problem &p, const Geometry &g, Schedule &s, Part *parts, int64_t most) {
   s = {};
-  s.alike =
-      !p.key_lengths.data && !p.query_lengths.data && !p.key_starts.data && !p.cu_seqlens_q.data && !p.cu_seqlens_k.data;
+  s.alike = p.alike();
   s.key_units = p.head_dim / keys_per_unit(p, g);
   s.value_panels = ceil_div(p.head_dim_v, g.panel);
   s.partial_floats = 32 + round_up(p.head_dim_v, 2 * g.width);  // pairs of vectors are stored whole

@@ -223,15 +223,11 @@ class Decode {
         head0_(head_block * part.head_block),
         partials_(shared + s.partials_offset),
         ldq_(s.query_units(p.head_dim / Product::kPack, kWidth)) {
-    const auto take = [&own](int64_t bytes) {
-      char *at = own;
-      own += round_up(bytes, 64);
-      return at;
-    };
-    q_ = reinterpret_cast<int32_t *>(take(part.query_lanes(kFold) * ldq_ * 4));
-    products_ = reinterpret_cast<float *>(take(part.lanes * kDecodeTile * 4));
-    scores_ = reinterpret_cast<float(*)[kDecodeTile]>(take(part.lanes * kDecodeTile * 4));
-    folds_ = reinterpret_cast<Fold *>(take(part.query_lanes(kWidth) / kFold * static_cast<int64_t>(sizeof(Fold))));
+    Scratch scratch(own);
+    q_ = scratch.take<int32_t>(part.query_lanes(kFold) * ldq_);
+    products_ = scratch.take<float>(part.lanes * kDecodeTile);
+    scores_ = scratch.take<float[kDecodeTile]>(part.lanes);
+    folds_ = scratch.take<Fold>(part.query_lanes(kWidth) / kFold);
   }
 
   void run() {

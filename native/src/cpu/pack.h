@@ -12,6 +12,21 @@
 
 namespace ga::GA_ISA {
 
+// Hands out scratch memory in the order and sizes that make_schedule summed up, each piece on its own cache line.
+class Scratch {
+ public:
+  explicit Scratch(char *at) : at_(at) {}
+  template <class E>
+  E *take(int64_t count) {
+    E *piece = reinterpret_cast<E *>(at_);
+    at_ += round_up(count * static_cast<int64_t>(sizeof(E)), 64);
+    return piece;
+  }
+
+ private:
+  char *at_;
+};
+
 // n units (at most a vector) of a row, from element d on.
 template <class Product, class T>
 GA_INLINE U load_row_units(const T *row, int n) {

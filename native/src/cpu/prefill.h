@@ -115,20 +115,15 @@ Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, const Part &pa
   y_stride_ = round_up(p.head_dim_v, kWidth);
 
   const int64_t rows = round_up(rows_, kTileRows);
-  const auto take = [&own](int64_t bytes) {
-    char *at = own;
-    own += round_up(bytes, 64);
-    return at;
-  };
-  q_ = reinterpret_cast<int32_t *>(take(rows * s.key_units * 4));
-  scores_ = reinterpret_cast<float *>(take(rows * kKeyBlock * 4));
-  weights_ = Product::kPack == 1 ? reinterpret_cast<int32_t *>(scores_)
-                                 : reinterpret_cast<int32_t *>(take(rows * kKeyBlock * 2));
-  y_ = reinterpret_cast<float *>(take(rows * y_stride_ * 4));
-  sum_ = reinterpret_cast<float *>(take(rows * kWidth * 4));
-  block_max_ = reinterpret_cast<float *>(take(rows * kWidth * 4));
-  maximum_ = reinterpret_cast<float *>(take(rows * 4));
-  sees_ = reinterpret_cast<KeyRange *>(take(rows * 16));
+  Scratch scratch(own);
+  q_ = scratch.take<int32_t>(rows * s.key_units);
+  scores_ = scratch.take<float>(rows * kKeyBlock);
+  weights_ = Product::kPack == 1 ? reinterpret_cast<int32_t *>(scores_) : scratch.take<int32_t>(rows * kKeyBlock / 2);
+  y_ = scratch.take<float>(rows * y_stride_);
+  sum_ = scratch.take<float>(rows * kWidth);
+  block_max_ = scratch.take<float>(rows * kWidth);
+  maximum_ = scratch.take<float>(rows);
+  sees_ = scratch.take<KeyRange>(rows);
 }
 
 template <class Product, class T>

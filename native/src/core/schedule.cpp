@@ -171,9 +171,12 @@ Part find_part(const Problem &p, const Schedule &s, const char *shared, Phase ph
 // Visits the parts in their order: those of prefill, then the others. visit(part) returns false to stop; so does this.
 template <class Visit>
 bool for_each_part(const Problem &p, const Geometry &g, bool alike, const Visit &visit) {
-  const int64_t count = alike && p.batch > 1 ? 1 : p.batch;
+  if (alike) {
+    Part part;
+    return p.batch == 0 || (make_part(p, g, 0, part) && visit(part));
+  }
   for (const Phase phase : {kPrefill, kDecode})
-    for (int64_t b = 0; b < count; b++) {
+    for (int64_t b = 0; b < p.batch; b++) {
       Part part;
       if (!make_part(p, g, b, part)) return false;
       if (part.phase == phase && !visit(part)) return false;

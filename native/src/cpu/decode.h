@@ -238,7 +238,7 @@ class Decode {
     for (int64_t key = from; key < end; key += kDecodeTile) {
       const int64_t count = end - key < kDecodeTile ? end - key : kDecodeTile;
       if (key >= hi || key + count <= lo) continue;
-      find_rows(key, end - key);
+      find_rows(key, static_cast<int>(count), end - key);
       score(static_cast<int>(count));
       accumulate(key, static_cast<int>(count));
     }
@@ -254,7 +254,8 @@ class Decode {
   }
   void begin();
   void make_folds();
-  void find_rows(int64_t key, int64_t left);
+  void find_rows(int64_t key, int count, int64_t left);
+  void locate(const View &view, int64_t key, int64_t count, int64_t left, const char **rows) const;
   void score(int count);
   template <int rows>
   void products(int count);
@@ -314,12 +315,24 @@ void Decode<Product, T, K>::make_folds() {
   }
 }
 
-// Where the tile's keys and values lie. After the last of the left keys it repeats: a step may take several keys at once.
+// Where the tile's keys and values lie, and the keys after them that are fetched. After the last of the left keys it repeats: a
+// step may take a vector of keys at once.
 template <class Product, class T, class K>
-void Decode<Product, T, K>::find_rows(int64_t key, int64_t left) {
-  for (int64_t j = 0; j < kDecodeTile + kKeysAhead; j++)
-    key_rows_[j] = p_.key(p_.k, of_, key + (j < left ? j : left - 1), head0_);
-  for (int64_t j = 0; j < kDecodeTile; j++) value_rows_[j] = p_.key(p_.v, of_, key + (j < left ? j : left - 1), head0_);
+void Decode<Product, T, K>::find_rows(int64_t key, int count, int64_t left) {
+  const int64_t values = round_up(count, kWidth);
+  locate(p_.k, key, values + kKeysAhead, left, key_rows_);
+  locate(p_.v, key, values, left, value_rows_);
+}
+
+template <class Product, class T, class K>
+void Decode<Product, T, K>::locate(const View &view, int64_t key, int64_t count, int64_t left, const char **rows) const {
+  const char *first = p_.key(view, of_, key, head0_);
+  const int64_t stride = view.sequence * view.element_bytes;
+  const bool paged = of_.pages != nullptr;
+  for (int64_t j = 0; j < count; j++) {
+    const int64_t at = j < left ? j : left - 1;
+    rows[j] = paged ? p_.key(view, of_, key + at, head0_) : first + at * stride;
+  }
 }
 
 // products_ of the tile: one key after another, all lanes of it; a vector that has room for several keys takes them together.

@@ -11,13 +11,60 @@ namespace {
 // Below this many query-key products (in elements of head_dim) a helper would come too late.
 constexpr int64_t kAloneBelow = 100'000;
 
+// Tasks in shares, one per participant: each begins with its own, so that call after call a thread finds its part of K, V and
+// out in its own caches (a line that another core wrote costs tens of times as much), and then helps with the others'.
+class Shares {
+ public:
+  explicit Shares(char *scratch) : share_(reinterpret_cast<Share *>(scratch)) {}
+  // first_of(i): where share i of `shares` begins; first_of(shares) is the end.
+  template <class FirstOf>
+  void cut(int64_t shares, const FirstOf &first_of) {
+    shares_ = shares < kMaxShares ? static_cast<int>(shares) : kMaxShares;
+    for (int i = 0; i < shares_; i++) {
+      share_[i].next.store(first_of(i, shares_), std::memory_order_relaxed);
+      share_[i].end = first_of(i + 1, shares_);
+    }
+  }
+  template <class Run>
+  void run(int participant, const Run &run) const {
+    for (int i = 0; i < shares_; i++) {
+      Share &share = share_[(participant + i) % shares_];
+      for (int64_t t; (t = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;) run(t);
+    }
+  }
+
+ private:
+  struct alignas(64) Share {
+    std::atomic<int64_t> next;
+    int64_t end;
+  };
+  static_assert(sizeof(Share) == kShareBytes);
+  Share *share_;
+  int shares_ = 0;
+};
+
+// How far the packing of one key/value head is.
+struct Packing {
+  std::atomic<int32_t> next, done;
+};
+static_assert(sizeof(Packing) <= kPackingBytes);
+
 struct Job {
+  Job(const Problem &problem, const Schedule &schedule, const Kernels::PerType &of_type, char *workspace)
+      : p(problem),
+        s(schedule),
+        kernels(of_type),
+        shared(workspace),
+        own(workspace + schedule.shared_bytes),
+        prefill(workspace + schedule.shares_offset),
+        decode(workspace + schedule.shares_offset + kMaxShares * kShareBytes) {}
+
   const Problem &p;
   const Schedule &s;
   const Kernels::PerType &kernels;
   char *shared;
   char *own;
-  std::atomic<int64_t> next_panel{0}, packed{0}, next_task{0};
+  Shares prefill, decode;
 
   char *own_of(int participant) const { return own + participant * s.thread_bytes; }
 };
@@ -38,17 +85,17 @@ void merge_rows(void *context, int) {
     job.kernels.merge_partials(job.m, r, r + job.step < job.rows ? r + job.step : job.rows);
 }
 
-int64_t claim(std::atomic<int64_t> &next) { return next.fetch_add(1, std::memory_order_relaxed); }
-
-void pack(Job &job) {
-  for (int64_t t; (t = claim(job.next_panel)) < job.s.panels;) {
-    int64_t panel = t;
-    const Part part = part_of_panel(job.p, job.s, job.shared, panel);
-    job.kernels.pack(job.p, job.s, part, job.shared, panel);
-    job.packed.fetch_add(1, std::memory_order_release);
+// Whoever needs a head first packs it, together with those who come meanwhile.
+void pack_head(const Job &job, const Part &part, int64_t head) {
+  Packing &packing =
+      *reinterpret_cast<Packing *>(job.shared + job.s.packing_offset + (part.first_head + head) * kPackingBytes);
+  if (packing.done.load(std::memory_order_acquire) == part.panels) return;
+  for (int64_t t; (t = packing.next.fetch_add(1, std::memory_order_relaxed)) < part.panels;) {
+    job.kernels.pack(job.p, job.s, part, job.shared, head * part.panels + t);
+    packing.done.fetch_add(1, std::memory_order_release);
   }
-  // Another thread may still pack; it does not matter whether all threads have come.
-  for (int spins = 1; job.packed.load(std::memory_order_acquire) < job.s.panels; spins++) {
+  for (int spins = 1; packing.done.load(std::memory_order_acquire) < part.panels;
+       spins++) {  // another thread still packs
     spin_pause();
     if (spins % 4096 == 0) sched_yield();
   }
@@ -56,6 +103,7 @@ void pack(Job &job) {
 
 void prefill(const Job &job, char *own, int64_t task) {
   const Part part = part_of_task(job.p, job.s, job.shared, kPrefill, task);
+  pack_head(job, part, task / part.query_blocks);
   job.kernels.prefill(job.p, job.s, part, job.shared, own, task);
 }
 
@@ -69,15 +117,13 @@ void decode(const Job &job, char *own, int64_t task) {
 }
 
 void work(void *context, int participant) {
-  Job &job = *static_cast<Job *>(context);
+  const Job &job = *static_cast<const Job *>(context);
   char *own = job.own_of(participant);
-  pack(job);
-  for (int64_t t; (t = claim(job.next_task)) < job.s.tasks();)
-    if (t < job.s.prefill_tasks)
-      prefill(job, own, t);
-    else
-      decode(job, own, t - job.s.prefill_tasks);
+  job.prefill.run(participant, [&](int64_t task) { prefill(job, own, task); });
+  job.decode.run(participant, [&](int64_t task) { decode(job, own, task); });
 }
+
+int64_t at_most(int64_t most, int64_t value) { return value < most ? value : most; }
 
 void blank_padding(const Problem &p, const Kernels::PerType &kernels) {
   if (!p.query_lengths.data) return;
@@ -90,9 +136,18 @@ void forward(const Problem &p, const Schedule &s, const Kernels &kernels, Thread
   const Kernels::PerType &of_type = kernels.type[p.q.dtype][p.k.dtype];
   blank_padding(p, of_type);
   if (s.tasks() == 0) return;
-  Job job{p, s, of_type, workspace, workspace + s.shared_bytes};
+  const bool alone = s.tasks() == 1 || s.products * p.head_dim < kAloneBelow;
+  const int64_t threads = alone ? 1 : pool.threads();
+  Job job(p, s, of_type, workspace);
+  // Whole heads: who packs a head uses it.
+  job.prefill.cut(at_most(threads, s.heads), [&](int64_t share, int64_t shares) {
+    return first_task_of_head(p, s, workspace, s.heads * share / shares);
+  });
+  job.decode.cut(at_most(threads, s.decode_tasks),
+                 [&](int64_t share, int64_t shares) { return s.decode_tasks * share / shares; });
+  std::memset(workspace + s.packing_offset, 0, static_cast<size_t>(s.heads) * kPackingBytes);
   std::memset(workspace + s.counters_offset, 0, static_cast<size_t>(s.groups) * sizeof(int32_t));
-  if (s.tasks() == 1 || s.products * p.head_dim < kAloneBelow)
+  if (alone)
     work(&job, 0);
   else
     pool.run(work, &job);

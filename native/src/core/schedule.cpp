@@ -106,6 +106,7 @@ class Adder {
 bool append(const Problem &p, Schedule &s, Part &part) {
   Adder adder(s.alike ? p.batch : 1);
   part.first_task = adder.add(part.phase == kPrefill ? s.prefill_tasks : s.decode_tasks, part.tasks);
+  part.first_head = adder.add(s.heads, part.phase == kPrefill ? p.heads_kv : 0);
   part.first_panel = adder.add(s.panels, part.all_panels);
   part.first_partial = adder.add(s.partials, part.partials);
   part.first_group = adder.add(s.groups, part.phase == kPrefill ? 0 : part.head_blocks);
@@ -144,28 +145,10 @@ void move_to(const Problem &p, Part &part, int64_t b) {
   part.sequence.query_entry = part.sequence.key_entry = b;
   if (p.block_table.data) part.sequence.pages = reinterpret_cast<const int32_t *>(p.block_table.at(b, 0, 0));
   part.first_task = b * part.tasks;
+  part.first_head = b * p.heads_kv;
   part.first_panel = b * part.all_panels;
   part.first_partial = b * part.partials;
   part.first_group = b * part.head_blocks;
-}
-
-Part find_part(const Problem &p, const Schedule &s, const char *shared, Phase phase, int64_t Part::*first,
-               int64_t Part::*count, int64_t &index) {
-  const Part *parts = reinterpret_cast<const Part *>(shared + s.parts_offset);
-  if (s.alike) {
-    Part part = parts[0];
-    const int64_t b = index / (part.*count);
-    index -= b * (part.*count);
-    move_to(p, part, b);
-    return part;
-  }
-  int64_t lo = phase == kPrefill ? 0 : s.prefill_parts, hi = phase == kPrefill ? s.prefill_parts : s.parts;
-  while (hi - lo > 1) {  // the last part that begins there or before
-    const int64_t middle = lo + (hi - lo) / 2;
-    (parts[middle].*first <= index ? lo : hi) = middle;
-  }
-  index -= parts[lo].*first;
-  return parts[lo];
 }
 
 // Visits the parts in their order: those of prefill, then the others. visit(part) returns false to stop; so does this.
@@ -206,9 +189,11 @@ bool make_schedule(const Problem &p, const Geometry &g, Schedule &s) {
   if (!sum_up(p, g, s, nullptr, INT64_MAX)) return false;
   Layout shared;
   s.parts_offset = shared.take(s.parts, sizeof(Part));
+  s.shares_offset = shared.take(2 * kMaxShares, kShareBytes);
   s.keys_offset = shared.take(s.panels, s.key_units * g.panel * 4);
   s.values_offset = shared.take(s.panels, s.value_panels * g.panel * 4, g.panel / keys_per_unit(p, g));
   s.flags_offset = shared.take(s.panels, 1);
+  s.packing_offset = shared.take(s.heads, kPackingBytes);
   s.partials_offset = shared.take(s.partials, s.partial_floats * 4);
   s.counters_offset = shared.take(s.groups, 4);
   s.shared_bytes = shared.total();
@@ -218,11 +203,13 @@ bool make_schedule(const Problem &p, const Geometry &g, Schedule &s) {
 bool make_parts(const Problem &p, const Geometry &g, Schedule &s, char *shared) {
   Schedule now;
   if (!sum_up(p, g, now, reinterpret_cast<Part *>(shared + s.parts_offset), s.parts)) return false;
-  if (now.panels > s.panels || now.partials > s.partials || now.groups > s.groups || now.thread_bytes > s.thread_bytes)
+  if (now.panels > s.panels || now.heads > s.heads || now.partials > s.partials || now.groups > s.groups ||
+      now.thread_bytes > s.thread_bytes)
     return false;
   s.parts = now.parts;
   s.prefill_parts = now.prefill_parts;
   s.panels = now.panels;
+  s.heads = now.heads;
   s.groups = now.groups;
   s.prefill_tasks = now.prefill_tasks;
   s.decode_tasks = now.decode_tasks;
@@ -231,11 +218,29 @@ bool make_parts(const Problem &p, const Geometry &g, Schedule &s, char *shared) 
 }
 
 Part part_of_task(const Problem &p, const Schedule &s, const char *shared, Phase phase, int64_t &task) {
-  return find_part(p, s, shared, phase, &Part::first_task, &Part::tasks, task);
+  const Part *parts = reinterpret_cast<const Part *>(shared + s.parts_offset);
+  if (s.alike) {
+    Part part = parts[0];
+    const int64_t b = task / part.tasks;
+    task -= b * part.tasks;
+    move_to(p, part, b);
+    return part;
+  }
+  int64_t lo = phase == kPrefill ? 0 : s.prefill_parts, hi = phase == kPrefill ? s.prefill_parts : s.parts;
+  while (hi - lo > 1) {  // the last part that begins there or before
+    const int64_t middle = lo + (hi - lo) / 2;
+    (parts[middle].first_task <= task ? lo : hi) = middle;
+  }
+  task -= parts[lo].first_task;
+  return parts[lo];
 }
 
-Part part_of_panel(const Problem &p, const Schedule &s, const char *shared, int64_t &panel) {
-  return find_part(p, s, shared, kPrefill, &Part::first_panel, &Part::all_panels, panel);
+int64_t first_task_of_head(const Problem &p, const Schedule &s, const char *shared, int64_t head) {
+  if (head == s.heads) return s.prefill_tasks;
+  const Part *parts = reinterpret_cast<const Part *>(shared + s.parts_offset);
+  if (s.alike) return head * parts[0].query_blocks;
+  const Part &part = parts[head / p.heads_kv];
+  return part.first_task + head % p.heads_kv * part.query_blocks;
 }
 
 }  // namespace ga

@@ -29,7 +29,10 @@ constexpr int kDecodeMaxRows = 32;    // packed rows (queries * group) up to whi
 constexpr int kDecodeMinChunk = 128;  // keys per task of decode
 constexpr int kDecodeTile = 32;       // keys per softmax step of decode
 constexpr int kDecodeMaxChunks = 64;
-constexpr int kDecodeRun = 4096;  // bytes of one key's adjacent heads that a decode task reads together, at most
+constexpr int kMaxShares = 64;     // a phase's tasks are dealt to so many participants at most
+constexpr int kShareBytes = 64;    // what is left of a share: on a cache line of its own
+constexpr int kPackingBytes = 64;  // how far the packing of a head is: likewise
+constexpr int kDecodeRun = 4096;   // bytes of one key's adjacent heads that a decode task reads together, at most
 
 // One sequence's share of the work.
 struct Part {
@@ -51,7 +54,7 @@ struct Part {
 
   // How much it has of each, and where that begins among all parts
   int64_t tasks, all_panels, partials;
-  int64_t first_task, first_panel, first_partial, first_group;
+  int64_t first_task, first_head, first_panel, first_partial, first_group;
 
   // Rows of Q that a task of decode packs.
   GA_ALWAYS_INLINE int64_t query_lanes(int least) const { return lanes < least ? least : lanes; }
@@ -64,12 +67,14 @@ struct Schedule {
   int64_t parts;
   int64_t query_block, key_block;  // of the first part: packed query rows per task, keys per step
   int64_t prefill_tasks, decode_tasks, panels, partials, groups;
+  int64_t heads;           // key/value heads of the parts of prefill
   double products;         // query-key pairs
   int64_t key_units;       // 32-bit units of a packed key
   int64_t value_panels;    // column panels of V
   int64_t partial_floats;  // floats of one row's partial result: maximum, sum, output
 
-  int64_t parts_offset, keys_offset, values_offset, flags_offset, partials_offset, counters_offset;
+  int64_t parts_offset, shares_offset, keys_offset, values_offset, flags_offset, packing_offset, partials_offset,
+      counters_offset;
   int64_t shared_bytes, thread_bytes;  // scratch: one for all, and one per thread
 
   GA_ALWAYS_INLINE int64_t tasks() const { return prefill_tasks + decode_tasks; }
@@ -84,8 +89,9 @@ bool make_schedule(const Problem &p, const Geometry &g, Schedule &s);
 // Writes the parts into the scratch. False when they need more than the schedule has, because lengths changed meanwhile.
 bool make_parts(const Problem &p, const Geometry &g, Schedule &s, char *shared);
 
-// Whose task (of one phase) or panel it is, counted over all parts; it becomes that of the part alone.
+// Whose task (of one phase) it is, counted over all parts; it becomes that of the part alone.
 Part part_of_task(const Problem &p, const Schedule &s, const char *shared, Phase phase, int64_t &task);
-Part part_of_panel(const Problem &p, const Schedule &s, const char *shared, int64_t &panel);
+// Tasks of prefill before those of a key/value head; heads are counted over all parts.
+int64_t first_task_of_head(const Problem &p, const Schedule &s, const char *shared, int64_t head);
 
 }  // namespace ga

@@ -103,8 +103,8 @@ class Prefill {
 template <class Product, class T>
 Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, const Part &part, char *shared, char *own, int64_t task)
     : p_(p), s_(s), part_(part), of_(part.sequence), epilogue_(p), softcap_(p) {
-  h_ = task % p.heads_kv;
-  const int64_t block = part.query_blocks - 1 - task / p.heads_kv;  // late rows see most keys: they go first
+  h_ = task / part.query_blocks;
+  const int64_t block = part.query_blocks - 1 - task % part.query_blocks;  // late rows see most keys: they go first
   row0_ = block * part.query_block;
   rows_ = part.rows - row0_ < part.query_block ? part.rows - row0_ : part.query_block;
   const int64_t head = part.first_panel + h_ * part.panels;  // its first panel

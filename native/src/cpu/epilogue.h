@@ -94,8 +94,10 @@ class Epilogue {
 
 template <class T>
 void Epilogue<T>::finish(int64_t b, int64_t i, int64_t h, const float *y, float sum, float maximum) const {
-  const Denominator row = p_.sink.data ? with_sink(sink(h), sum, maximum) : without_sink(sum, maximum);
-  if (p_.lse.data) *reinterpret_cast<float *>(p_.lse.at(b, i, h)) = row.lse;
+  const bool want_lse = p_.lse.data;
+  const Denominator row =
+      p_.sink.data ? with_sink(sink(h), sum, maximum, want_lse) : without_sink(sum, maximum, want_lse);
+  if (want_lse) *reinterpret_cast<float *>(p_.lse.at(b, i, h)) = row.lse;
   const F factor = p_.pre_gate == GA_PRE_RMS_NORM ? norm_factor(y, row) : set(static_cast<float>(row.keys * row.share));
   const char *gate = p_.gate.data ? p_.gate.at(b, i, h) : nullptr;
   T *out = reinterpret_cast<T *>(p_.out.at(b, i, h));

@@ -15,11 +15,9 @@ constexpr float kRescaleAt = 8;  // softmax: the reference maximum follows only 
 constexpr float kLog2E = 1.44269504f, kLog2ELow = 1.92596299e-8f, kLn2 = 0.693147181f;
 constexpr double kLog2EDouble = 1.4426950408889634, kLn2Double = 0.69314718055994531;
 
-// 2^x for x up to 127; at most 2^-126 for all x below -126. A minimax polynomial in the fraction; NaN in, NaN out.
+// 2^(floor(x) + f), f about in [0, 1), where x is: a minimax polynomial in f.
 template <Precision P>
-GA_INLINE F exp2(F x) {
-  x = clamp_exponent(x);
-  const F f = fraction(x);
+GA_INLINE F power_of_two(F x, F f) {
   F p;
   if constexpr (P == kFine) {  // relative error 7.5e-8
     p = set(1.877576673e-3f);
@@ -37,22 +35,29 @@ GA_INLINE F exp2(F x) {
   return scale_by_power(p, x);
 }
 
-// e^-x for x >= 0, carrying the rounding error of x * log2(e) along: it would grow with x.
-GA_INLINE F exp_negative(F x) {
-  const F t = mul(x, set(-kLog2E));
-  const F e = exp2<kFine>(t);
-  const F rest = fma(x, set(-kLog2ELow), fnma(x, set(kLog2E), sub(zero(), t)));
-  return fma(e, mul(rest, set(kLn2)), e);
+// 2^x for x up to 127; at most 2^-126 for all x below -126. NaN in, NaN out.
+template <Precision P>
+GA_INLINE F exp2(F x) {
+  x = clamp_exponent(x);
+  return power_of_two<P>(x, fraction(x));
 }
 
-// sigmoid(g) = n / (1 + e) with e = exp(-|g|) and n = 1 or, for negative g, e: no overflow, no cancellation.
+constexpr float kMaxExponent = 126.0f / kLog2E;
+
+// e^-x for |x| up to kMaxExponent. The fraction is taken from the exact product of x and log2(e): the rounding error of the
+// product alone would grow with x.
+GA_INLINE F exp_negative(F x) {
+  const F t = clamp_exponent(mul(x, set(-kLog2E)));
+  const F minus_floor = sub(fraction(t), t);
+  return power_of_two<kFine>(t, fnma(x, set(kLog2ELow), fnma(x, set(kLog2E), minus_floor)));
+}
+
+// 1 / (1 + e^-g), whose denominator stays between 1 and 2^127: no overflow, no cancellation.
 template <Precision P>
 GA_INLINE F sigmoid(F g) {
-  if constexpr (P == kCoarse)  // the plain form: e reaches 2^126 at most
+  if constexpr (P == kCoarse)
     return reciprocal_estimate(add(exp2<kCoarse>(min(set(126.0f), mul(g, set(-kLog2E)))), set(1.0f)));
-  const F e = exp_negative(min(set(126.0f / kLog2E), abs(g)));
-  const F d = add(e, set(1.0f));
-  return mul(select_negative(g, e, set(1.0f)), reciprocal(d));
+  return reciprocal(add(exp_negative(min(set(kMaxExponent), max(set(-kMaxExponent), g))), set(1.0f)));
 }
 
 // tanh, to about one ulp: near 0 x minus a correction, the continued fraction's less its first term, where the exponential form
@@ -69,7 +74,7 @@ GA_INLINE F tanh(F x) {
 
 // log(1 + e^x) = max(x, 0) + log1p(e^-|x|), and log1p(e) = 2 atanh(s) with s = e / (2 + e) <= 1/3.
 GA_INLINE F softplus(F x) {
-  const F e = exp_negative(min(set(126.0f / kLog2E), abs(x)));
+  const F e = exp_negative(min(set(kMaxExponent), abs(x)));
   const F s = div(e, add(e, set(2.0f))), q = mul(s, s);
   F p = set(2.0f / 13);
   p = fma(p, q, set(2.0f / 11));

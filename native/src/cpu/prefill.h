@@ -65,6 +65,10 @@ class Prefill {
   const int32_t *value_panel(int64_t key, int64_t column) const {
     return values_ + (column / kPanel * part_.value_units + (key - part_.first_packed) / Product::kPack) * kPanel;
   }
+  void prefetch_query(int64_t row) const {
+    const char *at = query(row);
+    for (int64_t byte = 0; byte < p_.head_dim * p_.q.element_bytes; byte += 64) __builtin_prefetch(at + byte);
+  }
   void load_queries();
   void scores(int64_t first, int64_t keys);
   void softmax(int64_t first, int64_t keys);
@@ -150,9 +154,7 @@ template <class Product, class T>
 void Prefill<Product, T>::load_queries() {
   constexpr int64_t ahead = 8;  // rows lie far apart in memory: no hardware foresees the next one
   for (int64_t r = -ahead; r < rows_; r++) {
-    if (r + ahead < rows_)
-      for (int64_t byte = 0; byte < p_.head_dim * p_.q.element_bytes; byte += 64)
-        __builtin_prefetch(query(r + ahead) + byte);
+    if (r + ahead < rows_) prefetch_query(r + ahead);
     if (r >= 0)
       pack_row<Product>(reinterpret_cast<const T *>(query(r)), s_.key_units, q_ + r * s_.key_units, p_.scale < 0);
   }
@@ -195,8 +197,10 @@ void Prefill<Product, T>::softmax(int64_t first, int64_t keys) {
     if (t.hi <= first || t.lo >= first + keys) continue;
     for (int64_t i = r; i < r + t.rows; i++) {
       softmax_row(i, t, first, keys);
-      if (first + keys >= sees_[i].hi)
-        epilogue_.prefetch(of_.query_entry, of_.query_row + position(i), query_head(i));  // its end is near
+      if (first + keys < sees_[i].hi)
+        continue;  // its end is near: so is that of the task, and the block before comes next
+      epilogue_.prefetch(of_.query_entry, of_.query_row + position(i), query_head(i));
+      if (row0_ > 0) prefetch_query(i - part_.query_block);
     }
   }
 }

@@ -10,24 +10,24 @@ namespace ga::GA_ISA {
 struct Denominator {
   float keys;    // normalizes the values as if there were no sink; 0 for a row that sees no key
   double share;  // the keys' share of the probability: down to 2^-1000, where f32 would be 0
-  float lse;
+  float lse;     // where it is wanted: it costs as much as two vectors of a gate
 };
 
-GA_INLINE Denominator without_sink(float sum, float maximum) {
+GA_INLINE Denominator without_sink(float sum, float maximum, bool want_lse) {
   if (sum == 0) return {0.0f, 1, -__builtin_inff()};  // the row sees no key; a NaN is not 0 and goes on
-  return {1.0f / sum, 1, sum != sum ? sum : kLn2 * (maximum + log2_scalar(sum))};
+  return {1.0f / sum, 1, !want_lse ? 0 : sum != sum ? sum : kLn2 * (maximum + log2_scalar(sum))};
 }
 
 // The larger of the two, the maximum of the keys and the sink, is the reference of both, so that neither overflows. In double:
 // a sink may lie far from the scores, where f32 would round its distance to them by more than their weights may err. A row that
 // sees no key (sum 0, maximum -inf) keeps the sink as its whole denominator.
-GA_INLINE Denominator with_sink(float sink, float sum, float maximum) {
-  if (sink == -__builtin_inff()) return without_sink(sum, maximum);  // a term of 0
+GA_INLINE Denominator with_sink(float sink, float sum, float maximum, bool want_lse) {
+  if (sink == -__builtin_inff()) return without_sink(sum, maximum, want_lse);  // a term of 0
   const double in_log2 = sink * kLog2EDouble;
   const double reference = in_log2 < maximum ? maximum : in_log2;  // the sink where it is NaN
   const double keys = sum * exp2_scalar(maximum - reference), total = keys + exp2_scalar(in_log2 - reference);
   const double scaled = in_log2 < maximum ? maximum * kLn2Double : sink;
-  const double lse = total != total ? total : scaled + kLn2 * log2_scalar(static_cast<float>(total));
+  const double lse = !want_lse ? 0 : total != total ? total : scaled + kLn2 * log2_scalar(static_cast<float>(total));
   return {sum == 0 ? 0.0f : 1.0f / sum, keys / total, static_cast<float>(lse)};
 }
 

@@ -251,10 +251,10 @@ TEST(Holding, IsTheSameCall) {
   const Instance plain(c);
   const Instance holding(c);
   ASSERT_EQ(ga_attention_forward(runtime.handle(), &plain.params, nullptr), GA_OK);
-  ASSERT_EQ(
-      ga_attention_forward_holding(runtime.handle(), &holding.params, nullptr, &c, nullptr, nullptr, nullptr, nullptr,
-                                   nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, &c),
-      GA_OK);
+  ASSERT_EQ(ga_attention_forward_holding(runtime.handle(), &holding.params, nullptr, &c, nullptr, nullptr, nullptr,
+                                         nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                                         nullptr, nullptr, &c),
+            GA_OK);
   EXPECT_TRUE(plain.out_bits() == holding.out_bits());
 }
 

@@ -217,7 +217,7 @@ ga_status ga_attention_forward(ga_runtime runtime, const ga_attention_params *pa
 ga_status ga_attention_forward_holding(ga_runtime runtime, const ga_attention_params *params, ga_error *error,
                                        const void *, const void *, const void *, const void *, const void *, const void *,
                                        const void *, const void *, const void *, const void *, const void *, const void *,
-                                       const void *, const void *) noexcept {
+                                       const void *, const void *, const void *, const void *) noexcept {
   return ga_attention_forward(runtime, params, error);
 }
 

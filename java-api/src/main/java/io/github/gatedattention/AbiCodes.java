@@ -12,6 +12,7 @@ final class AbiCodes {
             case BF16 -> gated_attention_h.GA_BF16();
             case F16 -> gated_attention_h.GA_F16();
             case I32 -> gated_attention_h.GA_I32();
+            case I8 -> gated_attention_h.GA_I8();
         };
     }
 

@@ -1,6 +1,7 @@
 package io.github.gatedattention;
 
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Gated attention of a block of query rows of one head, in plain Java: what the library computes, in the order it is
@@ -25,6 +26,7 @@ final class AttentionLoops {
     private final Tensor q;
     private final Tensor k;
     private final Tensor v;
+    private final @Nullable Scales scales;
     private final PlainEpilogue epilogue;
     private final SequenceTable sequences;
 
@@ -43,6 +45,7 @@ final class AttentionLoops {
         this.q = operands.q();
         this.k = operands.k();
         this.v = operands.v();
+        this.scales = operands.scales();
         this.epilogue = new PlainEpilogue(
                 settings, operands.gate(), operands.out(), operands.normWeight(), operands.lse(), operands.sink());
         this.sequences = sequences;
@@ -113,10 +116,24 @@ final class AttentionLoops {
         int dim = settings.headDim();
         for (int j = 0; j < n; j++) {
             load(k, sequences.keyOffset(k, b, key + j, keyHead), row, dim);
+            double scale = scales == null ? 1 : scale(scales.keys(), b, key + j, keyHead);
             for (int d = 0; d < dim; d++) {
-                keyColumns[d][j] = row[d];
+                keyColumns[d][j] = scale * row[d];
             }
             loadWide(v, sequences.keyOffset(v, b, key + j, keyHead), values[j]);
+            if (scales != null) {
+                multiply(values[j], scale(scales.values(), b, key + j, keyHead));
+            }
+        }
+    }
+
+    private double scale(Tensor of, int b, long key, int keyHead) {
+        return Elements.scale(of, sequences.keyOffset(of, b, key, keyHead));
+    }
+
+    private static void multiply(double[] values, double factor) {
+        for (int d = 0; d < values.length; d++) {
+            values[d] *= factor;
         }
     }
 

@@ -30,6 +30,8 @@ final class AttentionStruct {
     private static final long CU_SEQLENS_Q = ga_attention_params.cu_seqlens_q$offset();
     private static final long CU_SEQLENS_K = ga_attention_params.cu_seqlens_k$offset();
     private static final long BLOCK_TABLE = ga_attention_params.block_table$offset();
+    private static final long K_SCALE = ga_attention_params.k_scale$offset();
+    private static final long V_SCALE = ga_attention_params.v_scale$offset();
     private static final long PAGES = ga_attention_params.pages$offset();
     private static final long PAGE_SIZE = ga_attention_params.page_size$offset();
 
@@ -77,7 +79,8 @@ final class AttentionStruct {
             @Nullable Tensor normWeight,
             @Nullable Sequences sequences,
             @Nullable Tensor lse,
-            @Nullable Tensor sink) {
+            @Nullable Tensor sink,
+            @Nullable Scales scales) {
         params.set(JAVA_LONG, SEQ_Q, q.dim(1));
         put(params, Q, q, q.stride(0), q.stride(1), q.stride(2), 1);
         put(params, K, k, k.stride(0), k.stride(1), k.stride(2), 1);
@@ -87,7 +90,17 @@ final class AttentionStruct {
         putNormWeight(params, NORM_WEIGHT, normWeight);
         putLse(params, LSE, lse);
         putSink(params, SINK, sink);
+        putScale(params, K_SCALE, scales == null ? null : scales.keys());
+        putScale(params, V_SCALE, scales == null ? null : scales.values());
         putSequences(params, q, k, sequences);
+    }
+
+    private static void putScale(MemorySegment params, long at, @Nullable Tensor scale) {
+        if (scale != null) {
+            put(params, at, scale, scale.stride(0), scale.stride(1), scale.stride(2), 1);
+        } else {
+            clear(params, at);
+        }
     }
 
     static void putGate(MemorySegment params, long at, @Nullable Tensor gate) {

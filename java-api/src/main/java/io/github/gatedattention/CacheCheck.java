@@ -44,9 +44,9 @@ final class CacheCheck {
             throw new IllegalArgumentException(name + " has " + rank
                     + " axes, but must have 3 (tokens, heads, elements) or 4 (sequences before them)");
         }
-        if (tensor.dataType() != memory.dataType) {
+        if (!tensor.dataType().isFloating()) {
             throw new IllegalArgumentException(
-                    name + " is " + tensor.dataType() + ", but the cache's dataType is " + memory.dataType);
+                    name + " is " + tensor.dataType() + ", but tokens are appended as F32, BF16 or F16");
         }
         if (tensor.dim(rank - 2) != memory.heads) {
             throw new IllegalArgumentException(name + " has " + tensor.dim(rank - 2) + " heads on axis " + (rank - 2)
@@ -60,7 +60,7 @@ final class CacheCheck {
             throw new IllegalArgumentException(name + " has stride " + tensor.stride(rank - 1) + " on axis "
                     + (rank - 1) + ", but the last axis must be contiguous, with stride 1");
         }
-        if (Overlap.exists(tensor, memory.keys) || Overlap.exists(tensor, memory.values)) {
+        if (memory.overlaps(tensor)) {
             throw new IllegalArgumentException(
                     name + " lies in the cache itself, but tokens are appended from other memory; copy them first");
         }

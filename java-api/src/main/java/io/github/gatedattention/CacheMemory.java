@@ -2,8 +2,12 @@ package io.github.gatedattention;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
-/** The memory of a cache: keys {@code [pages, pageRows, Hkv, D]} and values {@code [pages, pageRows, Hkv, Dv]}. */
+/**
+ * The memory of a cache: keys {@code [pages, pageRows, Hkv, D]} and values {@code [pages, pageRows, Hkv, Dv]}; where these are
+ * I8, scales {@code [pages, pageRows, Hkv]} of both.
+ */
 final class CacheMemory implements AutoCloseable {
     /** The most keys that a page of a call may have. */
     private static final long MOST_PAGE_ROWS = 1 << 16;
@@ -22,10 +26,12 @@ final class CacheMemory implements AutoCloseable {
     final Tensor keys;
 
     final Tensor values;
+    /** Of I8, likewise. */
+    final @Nullable Scales scales;
 
     private final Arena arena = Arena.ofShared();
-    private final MemorySegment keyMemory;
-    private final MemorySegment valueMemory;
+    private final RowStore keyRows;
+    private final RowStore valueRows;
 
     CacheMemory(DataType dataType, int blocks, int tokens, int heads, int keyDim, int valueDim) {
         this.dataType = dataType;
@@ -36,68 +42,53 @@ final class CacheMemory implements AutoCloseable {
         this.pageRows = Math.ceilDiv(tokens, pagesPerBlock);
         this.blockRows = (long) pagesPerBlock * pageRows;
         long pages = (long) blocks * pagesPerBlock;
+        boolean scaled = dataType == DataType.I8;
         try {
-            this.keyMemory = Tensor.allocate(arena, dataType, pages, pageRows, heads, keyDim)
-                    .segment();
-            this.valueMemory = Tensor.allocate(arena, dataType, pages, pageRows, heads, valueDim)
-                    .segment();
+            MemorySegment keyMemory = allocate(dataType, pages, keyDim);
+            MemorySegment valueMemory = allocate(dataType, pages, valueDim);
+            MemorySegment keyScales = scaled ? allocate(DataType.F32, pages, 1) : MemorySegment.NULL;
+            MemorySegment valueScales = scaled ? allocate(DataType.F32, pages, 1) : MemorySegment.NULL;
+            this.keys = Tensor.of(keyMemory.asReadOnly(), dataType, pages, pageRows, heads, keyDim);
+            this.values = Tensor.of(valueMemory.asReadOnly(), dataType, pages, pageRows, heads, valueDim);
+            this.scales = scaled
+                    ? new Scales(
+                            Tensor.of(keyScales.asReadOnly(), DataType.F32, pages, pageRows, heads),
+                            Tensor.of(valueScales.asReadOnly(), DataType.F32, pages, pageRows, heads))
+                    : null;
+            this.keyRows = new RowStore(dataType, heads, keyDim, keyMemory, keyScales);
+            this.valueRows = new RowStore(dataType, heads, valueDim, valueMemory, valueScales);
         } catch (Throwable e) {
             arena.close();
             throw e;
         }
-        this.keys = Tensor.of(keyMemory.asReadOnly(), dataType, pages, pageRows, heads, keyDim);
-        this.values = Tensor.of(valueMemory.asReadOnly(), dataType, pages, pageRows, heads, valueDim);
+    }
+
+    private MemorySegment allocate(DataType type, long pages, int dim) {
+        return Tensor.allocate(arena, type, pages, pageRows, heads, dim).segment();
     }
 
     /** Copies the first {@code rows} tokens of one block to another. */
     void copyBlock(int from, int to, long rows) {
-        copyBlock(keyMemory, from, to, rows, keyDim);
-        copyBlock(valueMemory, from, to, rows, valueDim);
-    }
-
-    private void copyBlock(MemorySegment memory, int from, int to, long rows, int dim) {
-        long rowBytes = (long) heads * dim * dataType.byteSize();
-        MemorySegment.copy(memory, from * blockRows * rowBytes, memory, to * blockRows * rowBytes, rows * rowBytes);
+        keyRows.copy(from * blockRows, to * blockRows, rows);
+        valueRows.copy(from * blockRows, to * blockRows, rows);
     }
 
     /**
      * Copies {@code rows} tokens of k and v, of their entry {@code entry} from token {@code token} on, to the block's tokens
-     * from {@code at} on.
+     * from {@code at} on, in the cache's type.
      */
     void write(Tensor k, Tensor v, long entry, long token, long rows, int block, long at) {
         long row = block * blockRows + at;
-        write(k, entry, token, rows, keyMemory, row, keyDim);
-        write(v, entry, token, rows, valueMemory, row, valueDim);
+        keyRows.write(k, entry, token, rows, row);
+        valueRows.write(v, entry, token, rows, row);
     }
 
-    private void write(Tensor from, long entry, long token, long rows, MemorySegment to, long row, int dim) {
-        int axis = from.rank() - 3;
-        long bytes = dataType.byteSize();
-        long headBytes = dim * bytes;
-        long rowBytes = heads * headBytes;
-        long tokenStep = from.stride(axis) * bytes;
-        long headStep = from.stride(axis + 1) * bytes;
-        long source = (axis == 1 ? entry * from.stride(0) * bytes : 0) + token * tokenStep;
-        long target = row * rowBytes;
-        boolean neighboringHeads = heads == 1 || headStep == headBytes;
-        if (neighboringHeads && (rows == 1 || tokenStep == rowBytes)) {
-            MemorySegment.copy(from.segment(), source, to, target, rows * rowBytes);
-            return;
-        }
-        for (long n = 0; n < rows; n++) {
-            if (neighboringHeads) {
-                MemorySegment.copy(from.segment(), source + n * tokenStep, to, target + n * rowBytes, rowBytes);
-                continue;
-            }
-            for (int h = 0; h < heads; h++) {
-                MemorySegment.copy(
-                        from.segment(),
-                        source + n * tokenStep + h * headStep,
-                        to,
-                        target + n * rowBytes + h * headBytes,
-                        headBytes);
-            }
-        }
+    /** Whether a tensor lies in this memory. */
+    boolean overlaps(Tensor tensor) {
+        return Overlap.exists(tensor, keys)
+                || Overlap.exists(tensor, values)
+                || (scales != null
+                        && (Overlap.exists(tensor, scales.keys()) || Overlap.exists(tensor, scales.values())));
     }
 
     /** Throws IllegalStateException, and closes nothing, while a call reads the memory. */

@@ -19,7 +19,8 @@ final class CallCheck {
             @Nullable Tensor normWeight,
             @Nullable Sequences sequences,
             @Nullable Tensor lse,
-            @Nullable Tensor sink) {
+            @Nullable Tensor sink,
+            @Nullable Scales scales) {
         DataType type = settings.dataType();
         int heads = settings.queryHeads();
         int valueDim = settings.valueHeadDim();
@@ -35,7 +36,7 @@ final class CallCheck {
         long queries = q.dim(1);
 
         rank("k", k, 4);
-        type("k", k, type);
+        keyType(k, type);
         extent("k", k, 2, "heads", settings.keyValueHeads(), "keyValueHeads");
         extent("k", k, 3, "elements", settings.headDim(), "headDim");
         contiguous("k", k, 3);
@@ -43,7 +44,10 @@ final class CallCheck {
         SequenceCheck.checkKeys(q, k, sequences);
 
         rank("v", v, 4);
-        type("v", v, type);
+        if (v.dataType() != k.dataType()) {
+            throw new IllegalArgumentException(
+                    "v is " + v.dataType() + ", but must be " + k.dataType() + ", the type of k");
+        }
         extent("v", v, 0, "sequences", k.dim(0), "axis 0 of k");
         extent("v", v, 1, "keys", k.dim(1), "the number of keys of k");
         extent("v", v, 2, "heads", settings.keyValueHeads(), "keyValueHeads");
@@ -51,12 +55,47 @@ final class CallCheck {
         contiguous("v", v, 3);
         unshared("v", v);
 
+        checkScales(scales, k);
         checkOut(settings, out, batch, queries, BATCH, QUERIES);
         checkGate(settings.gate(), gate, batch, queries, heads, valueDim, BATCH, QUERIES);
         checkNormWeight(settings.gate(), normWeight, heads, valueDim);
         checkSink(sink, heads);
         checkLse(lse, batch, queries, heads, BATCH, QUERIES);
-        checkOverlaps(q, k, v, gate, out, normWeight, sequences, lse, sink);
+        checkOverlaps(q, k, v, gate, out, normWeight, sequences, lse, sink, scales);
+    }
+
+    /** Keys may be narrower than F32 queries, and whole numbers under any. */
+    private static void keyType(Tensor k, DataType type) {
+        DataType given = k.dataType();
+        if (given != type && given != DataType.I8 && !(type == DataType.F32 && given.isFloating())) {
+            throw new IllegalArgumentException("k is " + given + ", but the attention's dataType is " + type
+                    + "; keys are "
+                    + (type == DataType.F32 ? "F32, BF16, F16" : type) + " or I8 then");
+        }
+    }
+
+    private static void checkScales(@Nullable Scales scales, Tensor k) {
+        if (scales == null) {
+            if (k.dataType() == DataType.I8) {
+                throw new IllegalArgumentException(
+                        "k is I8, but there are no scales; give them with Operands.withScales");
+            }
+            return;
+        }
+        if (k.dataType() != DataType.I8) {
+            throw new IllegalArgumentException(
+                    "scales are given, but k is " + k.dataType() + "; only I8 keys and values have scales");
+        }
+        for (int n = 0; n < Scales.TENSORS; n++) {
+            String name = Scales.name(n);
+            Tensor scale = scales.tensor(n);
+            rank(name, scale, 3);
+            type(name, scale, DataType.F32);
+            extent(name, scale, 0, "sequences", k.dim(0), "axis 0 of k");
+            extent(name, scale, 1, "keys", k.dim(1), "the number of keys of k");
+            extent(name, scale, 2, "heads", k.dim(2), "keyValueHeads");
+            unshared(name, scale);
+        }
     }
 
     /** The names say, in words made before, where the batch and the number of queries come from. */
@@ -153,7 +192,8 @@ final class CallCheck {
             @Nullable Tensor normWeight,
             @Nullable Sequences sequences,
             @Nullable Tensor lse,
-            @Nullable Tensor sink) {
+            @Nullable Tensor sink,
+            @Nullable Scales scales) {
         if (!out.isSameView(q)) {
             disjoint("out", out, "q", q);
         }
@@ -165,6 +205,7 @@ final class CallCheck {
         disjoint("out", out, "normWeight", normWeight);
         disjoint("out", out, "sink", sink);
         disjoint("out", out, sequences);
+        disjoint("out", out, scales);
         if (lse != null) {
             disjoint("lse", lse, "out", out);
             disjoint("lse", lse, "q", q);
@@ -174,12 +215,19 @@ final class CallCheck {
             disjoint("lse", lse, "normWeight", normWeight);
             disjoint("lse", lse, "sink", sink);
             disjoint("lse", lse, sequences);
+            disjoint("lse", lse, scales);
         }
     }
 
     private static void disjoint(String name, Tensor output, @Nullable Sequences sequences) {
         for (int n = 0; sequences != null && n < Sequences.TENSORS; n++) {
             disjoint(name, output, Sequences.name(n), sequences.tensor(n));
+        }
+    }
+
+    private static void disjoint(String name, Tensor output, @Nullable Scales scales) {
+        for (int n = 0; scales != null && n < Scales.TENSORS; n++) {
+            disjoint(name, output, Scales.name(n), scales.tensor(n));
         }
     }
 
@@ -214,7 +262,8 @@ final class CallCheck {
 
     static void type(String name, Tensor tensor, DataType type) {
         if (tensor.dataType() != type) {
-            boolean always = name.equals("lse") || name.equals("partialLse") || type == DataType.I32;
+            boolean always =
+                    name.equals("lse") || name.endsWith("Lse") || name.endsWith("Scales") || type == DataType.I32;
             String reason = always ? "must be " : "the attention's dataType is ";
             throw new IllegalArgumentException(name + " is " + tensor.dataType() + ", but " + reason + type);
         }

@@ -15,6 +15,8 @@ final class CallSlot {
     /** The number of their first tensor among the parameters that are held; one each before. */
     private static final int FIRST_OF_SEQUENCES = 8;
 
+    private static final int FIRST_OF_SCALES = FIRST_OF_SEQUENCES + Sequences.TENSORS;
+
     final MemorySegment params;
     final MemorySegment error;
     private final Settings settings;
@@ -27,11 +29,12 @@ final class CallSlot {
     private long lse;
     private long sink;
     private final long[] sequences = new long[Sequences.TENSORS];
-    /** The tensors whose arena no earlier tensor has, a bit each: q, k, v, gate, out, normWeight, lse, sink, sequences. */
+    private final long[] scales = new long[Scales.TENSORS];
+    /** The tensors whose arena no earlier tensor has, a bit each: q, k, v, gate, out, normWeight, lse, sink, sequences, scales. */
     private int holds;
 
     private final MemorySegment.@Nullable Scope[] arenas =
-            new MemorySegment.@Nullable Scope[FIRST_OF_SEQUENCES + Sequences.TENSORS];
+            new MemorySegment.@Nullable Scope[FIRST_OF_SCALES + Scales.TENSORS];
 
     CallSlot(Settings settings) {
         // Automatic: freed with the slot, and kept during a call at no cost.
@@ -55,7 +58,8 @@ final class CallSlot {
             @Nullable Tensor normWeight,
             @Nullable Sequences sequences,
             @Nullable Tensor lse,
-            @Nullable Tensor sink) {
+            @Nullable Tensor sink,
+            @Nullable Scales scales) {
         boolean same = q.id() == this.q
                 && k.id() == this.k
                 && v.id() == this.v
@@ -64,14 +68,15 @@ final class CallSlot {
                 && id(normWeight) == this.normWeight
                 && id(lse) == this.lse
                 && id(sink) == this.sink
-                && isSame(sequences);
+                && isSame(sequences)
+                && isSame(scales);
         if (same) {
             return;
         }
-        CallCheck.check(settings, q, k, v, gate, out, normWeight, sequences, lse, sink);
+        CallCheck.check(settings, q, k, v, gate, out, normWeight, sequences, lse, sink, scales);
         // Until all is written the slot matches no call, so that not even a stack overflow leaves half of another one.
         this.q = ABSENT;
-        AttentionStruct.put(params, q, k, v, gate, out, normWeight, sequences, lse, sink);
+        AttentionStruct.put(params, q, k, v, gate, out, normWeight, sequences, lse, sink, scales);
         holds = 0;
         add(0, q);
         add(1, k);
@@ -85,6 +90,11 @@ final class CallSlot {
             Tensor tensor = tensor(sequences, n);
             add(FIRST_OF_SEQUENCES + n, tensor);
             this.sequences[n] = id(tensor);
+        }
+        for (int n = 0; n < Scales.TENSORS; n++) {
+            Tensor tensor = tensor(scales, n);
+            add(FIRST_OF_SCALES + n, tensor);
+            this.scales[n] = id(tensor);
         }
         Arrays.fill(arenas, null); // a slot keeps nobody's memory alive
         this.k = k.id();
@@ -106,6 +116,10 @@ final class CallSlot {
         return true;
     }
 
+    private boolean isSame(@Nullable Scales scales) {
+        return id(tensor(scales, 0)) == this.scales[0] && id(tensor(scales, 1)) == this.scales[1];
+    }
+
     /**
      * What the call is to hold for the tensor of the given number: one segment of each arena keeps it open, and every
      * further one would cost two atomic operations more.
@@ -117,6 +131,11 @@ final class CallSlot {
     /** The same for a tensor of the sequences. */
     MemorySegment hold(int n, @Nullable Sequences sequences) {
         return hold(FIRST_OF_SEQUENCES + n, tensor(sequences, n));
+    }
+
+    /** The same for a tensor of the scales. */
+    MemorySegment hold(int n, @Nullable Scales scales) {
+        return hold(FIRST_OF_SCALES + n, tensor(scales, n));
     }
 
     /** Notes whether the call is to hold a segment of the tensor, that is, whether no earlier one is of its arena. */
@@ -136,6 +155,10 @@ final class CallSlot {
 
     private static @Nullable Tensor tensor(@Nullable Sequences sequences, int n) {
         return sequences == null ? null : sequences.tensor(n);
+    }
+
+    private static @Nullable Tensor tensor(@Nullable Scales scales, int n) {
+        return scales == null ? null : scales.tensor(n);
     }
 
     private static long id(@Nullable Tensor tensor) {

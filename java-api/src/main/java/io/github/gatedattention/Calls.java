@@ -74,6 +74,11 @@ final class Calls {
         requireShared("normWeight", o.normWeight());
         requireShared("lse", o.lse());
         requireShared("sink", o.sink());
+        Scales scales = o.scales();
+        if (scales != null) {
+            requireShared("keyScales", scales.keys());
+            requireShared("valueScales", scales.values());
+        }
         Sequences s = o.sequences();
         if (s != null) {
             requireShared("queryLengths", s.queryLengths());

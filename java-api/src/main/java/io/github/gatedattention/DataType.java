@@ -9,7 +9,9 @@ public enum DataType {
     /** IEEE 754 binary16. */
     F16(2),
     /** 32-bit two's complement integers, the type of what describes {@link Sequences}. */
-    I32(4);
+    I32(4),
+    /** 8-bit two's complement integers, for keys and values alone: each stands for its number times its {@link Scales scale}. */
+    I8(1);
 
     private final int byteSize;
 
@@ -28,7 +30,7 @@ public enum DataType {
 
     /** Whether elements are floating-point numbers. */
     boolean isFloating() {
-        return this != I32;
+        return this != I32 && this != I8;
     }
 
     /** The value of this type closest to {@code value}, ties to even. */
@@ -36,7 +38,7 @@ public enum DataType {
         return switch (this) {
             case F32 -> value;
             case BF16, F16 -> fromBits(toBits(value));
-            case I32 -> throw new IllegalArgumentException("I32 holds no floating-point values");
+            case I32, I8 -> throw new IllegalArgumentException(this + " holds no floating-point values");
         };
     }
 

@@ -17,8 +17,32 @@ final class Elements {
                 : type.fromBits(from.get(BITS, offset * Short.BYTES));
     }
 
+    /** The scale of a row of whole numbers that begins at {@code offset} of a tensor of scales. */
+    static float scale(Tensor scales, long offset) {
+        return scales.segment().get(FLOAT, offset * Float.BYTES);
+    }
+
     static int getInt(MemorySegment from, long offset) {
         return from.get(INT, offset * Integer.BYTES);
+    }
+
+    static int getInt(DataType type, MemorySegment from, long offset) {
+        return type == DataType.I8 ? from.get(ValueLayout.JAVA_BYTE, offset) : getInt(from, offset);
+    }
+
+    /** Writes a value that {@link #checkInt} has let through. */
+    static void setInt(DataType type, MemorySegment to, long offset, int value) {
+        if (type == DataType.I8) {
+            to.set(ValueLayout.JAVA_BYTE, offset, (byte) value);
+        } else {
+            to.set(INT, offset * Integer.BYTES, value);
+        }
+    }
+
+    static void checkInt(DataType type, String name, int value) {
+        if (type == DataType.I8 && value != (byte) value) {
+            throw new IllegalArgumentException(name + " is " + value + ", but I8 holds -128 to 127");
+        }
     }
 
     static void set(DataType type, MemorySegment to, long offset, float value) {
@@ -33,6 +57,12 @@ final class Elements {
     static void load(DataType type, MemorySegment from, long offset, float[] to, int toOffset, int n) {
         if (type == DataType.F32) {
             MemorySegment.copy(from, FLOAT, offset * Float.BYTES, to, toOffset, n);
+            return;
+        }
+        if (type == DataType.I8) {
+            for (int i = 0; i < n; i++) {
+                to[toOffset + i] = from.get(ValueLayout.JAVA_BYTE, offset + i);
+            }
             return;
         }
         long at = offset * Short.BYTES;

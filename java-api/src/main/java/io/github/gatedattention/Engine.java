@@ -15,11 +15,12 @@ sealed interface Engine extends AutoCloseable permits JavaEngine, NativeEngine {
             @Nullable Tensor normWeight,
             @Nullable Sequences sequences,
             @Nullable Tensor lse,
-            @Nullable Tensor sink);
+            @Nullable Tensor sink,
+            @Nullable Scales scales);
 
     /** The same with the operands in one. */
     default void forward(Operands o) {
-        forward(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink());
+        forward(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink(), o.scales());
     }
 
     PreparedForward prepare(Operands operands);

@@ -70,7 +70,7 @@ public final class GatedAttention implements AutoCloseable {
         Objects.requireNonNull(v, "v is null");
         Objects.requireNonNull(out, "out is null");
         if (calls.areDirect()) {
-            engine.forward(q, k, v, gate, out, null, null, null, null);
+            engine.forward(q, k, v, gate, out, null, null, null, null, null);
         } else {
             calls.forward(Operands.of(q, k, v, gate, out));
         }
@@ -270,7 +270,7 @@ public final class GatedAttention implements AutoCloseable {
         }
 
         /**
-         * Sets the type of q, k, v and out. The default is {@link DataType#F32}.
+         * Sets the type of q and out; k and v may have others, see {@link Operands}. The default is {@link DataType#F32}.
          *
          * @param type F32, BF16 or F16
          * @return this

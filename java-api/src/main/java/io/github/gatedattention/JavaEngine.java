@@ -23,7 +23,17 @@ final class JavaEngine implements Engine {
         @Override
         public void run() {
             Operands o = operands;
-            engine.run(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink());
+            engine.run(
+                    o.q(),
+                    o.k(),
+                    o.v(),
+                    o.gate(),
+                    o.out(),
+                    o.normWeight(),
+                    o.sequences(),
+                    o.lse(),
+                    o.sink(),
+                    o.scales());
         }
     }
 
@@ -37,10 +47,11 @@ final class JavaEngine implements Engine {
             @Nullable Tensor normWeight,
             @Nullable Sequences sequences,
             @Nullable Tensor lse,
-            @Nullable Tensor sink) {
+            @Nullable Tensor sink,
+            @Nullable Scales scales) {
         checkOpen();
-        CallCheck.check(settings, q, k, v, gate, out, normWeight, sequences, lse, sink);
-        run(q, k, v, gate, out, normWeight, sequences, lse, sink);
+        CallCheck.check(settings, q, k, v, gate, out, normWeight, sequences, lse, sink, scales);
+        run(q, k, v, gate, out, normWeight, sequences, lse, sink, scales);
     }
 
     @Override
@@ -74,7 +85,17 @@ final class JavaEngine implements Engine {
 
     private void check(Operands o) {
         CallCheck.check(
-                settings, o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink());
+                settings,
+                o.q(),
+                o.k(),
+                o.v(),
+                o.gate(),
+                o.out(),
+                o.normWeight(),
+                o.sequences(),
+                o.lse(),
+                o.sink(),
+                o.scales());
     }
 
     @SuppressWarnings("ShortCircuitBoolean") // every tensor is to be checked
@@ -87,7 +108,8 @@ final class JavaEngine implements Engine {
             @Nullable Tensor normWeight,
             @Nullable Sequences sequences,
             @Nullable Tensor lse,
-            @Nullable Tensor sink) {
+            @Nullable Tensor sink,
+            @Nullable Scales scales) {
         checkOpen();
         boolean shared = checkAccess("q", q)
                 & checkAccess("k", k)
@@ -97,8 +119,9 @@ final class JavaEngine implements Engine {
                 & checkAccess("normWeight", normWeight)
                 & checkAccess("lse", lse)
                 & checkAccess("sink", sink)
-                & checkAccess(sequences);
-        path.run(q, k, v, gate, out, normWeight, sequences, lse, sink, shared);
+                & checkAccess(sequences)
+                & checkAccess(scales);
+        path.run(q, k, v, gate, out, normWeight, sequences, lse, sink, scales, shared);
         // An input whose arena closed after its last use would go unnoticed, and only sometimes.
         checkStillOpen("q", q);
         checkStillOpen("k", k);
@@ -110,6 +133,9 @@ final class JavaEngine implements Engine {
         checkStillOpen("sink", sink);
         for (int n = 0; sequences != null && n < Sequences.TENSORS; n++) {
             checkStillOpen(Sequences.name(n), sequences.tensor(n));
+        }
+        for (int n = 0; scales != null && n < Scales.TENSORS; n++) {
+            checkStillOpen(Scales.name(n), scales.tensor(n));
         }
     }
 
@@ -136,6 +162,12 @@ final class JavaEngine implements Engine {
             shared &= checkAccess(Sequences.name(n), sequences.tensor(n));
         }
         return shared;
+    }
+
+    @SuppressWarnings("ShortCircuitBoolean") // both are to be checked
+    private static boolean checkAccess(@Nullable Scales scales) {
+        return scales == null
+                || (checkAccess(Scales.name(0), scales.keys()) & checkAccess(Scales.name(1), scales.values()));
     }
 
     private static void checkStillOpen(String name, @Nullable Tensor tensor) {

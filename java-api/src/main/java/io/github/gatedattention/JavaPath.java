@@ -19,6 +19,7 @@ interface JavaPath extends AutoCloseable {
             @Nullable Sequences sequences,
             @Nullable Tensor lse,
             @Nullable Tensor sink,
+            @Nullable Scales scales,
             boolean help);
 
     /** Merges; help as there. */

@@ -12,6 +12,11 @@ import org.jspecify.annotations.Nullable;
  *
  * {@snippet file="io/github/gatedattention/examples/ExamplesTest.java" region="cache"}
  *
+ * <p>Tokens are appended in any of the types F32, BF16 and F16 and kept in the cache's. A cache of {@link DataType#I8} keeps whole
+ * numbers and their {@link #scales}, which a call needs too ({@link Operands#withScales}): for each token and head, scale = max |x| / 127
+ * and n = x / scale rounded to nearest, ties to even, -127 to 127, in float. A largest magnitude below 2^-119 counts as 0, with scale 0. A NaN
+ * or an infinity makes the scale NaN: queries that see the token come out NaN, as they would unquantized, and no others.
+ *
  * <p>A model has a cache per layer. Caches of the same kind and size in which the same is done, in the same order, give out
  * the same ids and the same pages: ids, and the {@link KvCacheBatch} of one of them, serve all layers.
  *
@@ -81,8 +86,8 @@ public final class KvCache implements AutoCloseable {
      * Copies new tokens to the end of a sequence.
      *
      * @param id the sequence
-     * @param k keys {@code [n, Hkv, D]} or {@code [1, n, Hkv, D]} of the cache's data type, n at least 0; the last axis is
-     *     contiguous, the others have any stride
+     * @param k keys {@code [n, Hkv, D]} or {@code [1, n, Hkv, D]}, F32, BF16 or F16, rounded to the cache's type, n at least 0; the
+     *     last axis is contiguous, the others have any stride
      * @param v values {@code [n, Hkv, Dv]} or {@code [1, n, Hkv, Dv]}, likewise
      * @throws IllegalArgumentException when there is no such sequence, or a tensor does not fit the cache or the other
      * @throws CacheFullException when there are too few free pages, or the sequence would be longer than
@@ -302,6 +307,15 @@ public final class KvCache implements AutoCloseable {
     }
 
     /**
+     * Returns what the whole numbers of an I8 cache are multiplied by, for {@link Operands#withScales}: always the same object.
+     *
+     * @return read-only views {@code [pages, pageSize, Hkv]}, with the pages of {@link #keys}; null unless the cache is I8
+     */
+    public @Nullable Scales scales() {
+        return memory.scales;
+    }
+
+    /**
      * Says where these sequences lie now, for one call or a few. A program that decodes makes a {@link #batch} once instead,
      * whose rules this follows.
      *
@@ -492,7 +506,7 @@ public final class KvCache implements AutoCloseable {
         /**
          * Sets the type of keys and values. The default is {@link DataType#F32}.
          *
-         * @param type F32, BF16 or F16
+         * @param type F32, BF16, F16 or I8
          * @return this
          */
         public Builder dataType(DataType type) {
@@ -502,7 +516,7 @@ public final class KvCache implements AutoCloseable {
 
         /**
          * Checks the settings and takes the memory: {@code pages * pageSize} (or {@code entries * capacity}) times
-         * {@code Hkv * (D + Dv)} elements.
+         * {@code Hkv * (D + Dv)} elements, and of I8 {@code 2 * Hkv} scales.
          *
          * @return an empty cache to be closed by the caller
          * @throws IllegalArgumentException when a value is outside its range
@@ -524,8 +538,8 @@ public final class KvCache implements AutoCloseable {
             GatedAttention.Builder.checkDim("headDim", headDim);
             int valueDim = valueHeadDimGiven ? valueHeadDim : headDim;
             GatedAttention.Builder.checkDim("valueHeadDim", valueDim);
-            if (!dataType.isFloating()) {
-                throw new IllegalArgumentException("dataType is " + dataType + ", but must be F32, BF16 or F16");
+            if (!dataType.isFloating() && dataType != DataType.I8) {
+                throw new IllegalArgumentException("dataType is " + dataType + ", but must be F32, BF16, F16 or I8");
             }
             CacheMemory memory = new CacheMemory(dataType, blocks, tokens, keyValueHeads, headDim, valueDim);
             return new KvCache(paged, paged ? blocks * tokens : tokens, blocks, memory);

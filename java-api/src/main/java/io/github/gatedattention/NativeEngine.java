@@ -35,7 +35,18 @@ final class NativeEngine implements Engine {
         public void run() {
             Operands o = operands;
             engine.checkOpen();
-            engine.call(slot, o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink());
+            engine.call(
+                    slot,
+                    o.q(),
+                    o.k(),
+                    o.v(),
+                    o.gate(),
+                    o.out(),
+                    o.normWeight(),
+                    o.sequences(),
+                    o.lse(),
+                    o.sink(),
+                    o.scales());
         }
     }
 
@@ -49,12 +60,13 @@ final class NativeEngine implements Engine {
             @Nullable Tensor normWeight,
             @Nullable Sequences sequences,
             @Nullable Tensor lse,
-            @Nullable Tensor sink) {
+            @Nullable Tensor sink,
+            @Nullable Scales scales) {
         checkOpen();
         CallSlot slot = slots.take();
         try {
-            slot.load(q, k, v, gate, out, normWeight, sequences, lse, sink);
-            call(slot, q, k, v, gate, out, normWeight, sequences, lse, sink);
+            slot.load(q, k, v, gate, out, normWeight, sequences, lse, sink, scales);
+            call(slot, q, k, v, gate, out, normWeight, sequences, lse, sink, scales);
         } finally {
             slots.giveBack(slot);
         }
@@ -70,7 +82,8 @@ final class NativeEngine implements Engine {
             @Nullable Tensor normWeight,
             @Nullable Sequences sequences,
             @Nullable Tensor lse,
-            @Nullable Tensor sink) {
+            @Nullable Tensor sink,
+            @Nullable Scales scales) {
         int status = gated_attention_h.ga_attention_forward_holding(
                 runtimeHandle,
                 slot.params,
@@ -88,7 +101,9 @@ final class NativeEngine implements Engine {
                 slot.hold(2, sequences),
                 slot.hold(3, sequences),
                 slot.hold(4, sequences),
-                slot.hold(5, sequences));
+                slot.hold(5, sequences),
+                slot.hold(0, scales),
+                slot.hold(1, scales));
         if (status != gated_attention_h.GA_OK()) {
             throw failure(status, slot.error, q, k, sequences);
         }
@@ -117,7 +132,7 @@ final class NativeEngine implements Engine {
     }
 
     private static void load(CallSlot slot, Operands o) {
-        slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink());
+        slot.load(o.q(), o.k(), o.v(), o.gate(), o.out(), o.normWeight(), o.sequences(), o.lse(), o.sink(), o.scales());
     }
 
     @Override

@@ -10,8 +10,8 @@ import org.jspecify.annotations.Nullable;
  * last axis of every tensor is contiguous; the others may have any stride.
  *
  * @param q queries {@code [B, Sq, Hq, D]}, of the attention's data type
- * @param k keys {@code [B, Sk, Hkv, D]}, likewise
- * @param v values {@code [B, Sk, Hkv, Dv]}, likewise
+ * @param k keys {@code [B, Sk, Hkv, D]}, of the attention's data type, where that is F32 also BF16 or F16; or I8 with scales
+ * @param v values {@code [B, Sk, Hkv, Dv]}, of the type of k
  * @param gate scores {@code [B, Sq, Hq, Dv]} (elementwise) or {@code [B, Sq, Hq, 1]} (headwise), F32, BF16 or F16; an
  *     axis of 1 is shared along; null exactly when the attention's gate is {@link Gate#none()}
  * @param out the result {@code [B, Sq, Hq, Dv]}, of the attention's data type; may be exactly q or exactly gate, else
@@ -23,6 +23,7 @@ import org.jspecify.annotations.Nullable;
  * @param lse receives the natural logarithm of each softmax denominator, F32 {@code [B, Hq, Sq]}; null: not wanted
  * @param sink logits {@code [Hq]}, F32, BF16 or F16, one more term {@code exp(sink)} of each softmax denominator, as of a
  *     key without a value; an axis of 1 is shared along; null: none
+ * @param scales what the whole numbers of k and v are multiplied by; null exactly when these are not I8
  */
 public record Operands(
         Tensor q,
@@ -33,7 +34,8 @@ public record Operands(
         @Nullable Tensor normWeight,
         @Nullable Sequences sequences,
         @Nullable Tensor lse,
-        @Nullable Tensor sink) {
+        @Nullable Tensor sink,
+        @Nullable Scales scales) {
 
     /**
      * Checks that the tensors every call needs are there.
@@ -58,7 +60,7 @@ public record Operands(
      * @return operands without the optional ones
      */
     public static Operands of(Tensor q, Tensor k, Tensor v, @Nullable Tensor gate, Tensor out) {
-        return new Operands(q, k, v, gate, out, null, null, null, null);
+        return new Operands(q, k, v, gate, out, null, null, null, null, null);
     }
 
     /**
@@ -68,7 +70,7 @@ public record Operands(
      * @return the changed operands
      */
     public Operands withNormWeight(@Nullable Tensor weight) {
-        return new Operands(q, k, v, gate, out, weight, sequences, lse, sink);
+        return new Operands(q, k, v, gate, out, weight, sequences, lse, sink, scales);
     }
 
     /**
@@ -78,7 +80,7 @@ public record Operands(
      * @return the changed operands
      */
     public Operands withSequences(@Nullable Sequences newSequences) {
-        return new Operands(q, k, v, gate, out, normWeight, newSequences, lse, sink);
+        return new Operands(q, k, v, gate, out, normWeight, newSequences, lse, sink, scales);
     }
 
     /**
@@ -98,7 +100,7 @@ public record Operands(
      * @return the changed operands
      */
     public Operands withLse(@Nullable Tensor logSumExp) {
-        return new Operands(q, k, v, gate, out, normWeight, sequences, logSumExp, sink);
+        return new Operands(q, k, v, gate, out, normWeight, sequences, logSumExp, sink, scales);
     }
 
     /**
@@ -108,6 +110,16 @@ public record Operands(
      * @return the changed operands
      */
     public Operands withSink(@Nullable Tensor logits) {
-        return new Operands(q, k, v, gate, out, normWeight, sequences, lse, logits);
+        return new Operands(q, k, v, gate, out, normWeight, sequences, lse, logits, scales);
+    }
+
+    /**
+     * These operands with what the whole numbers of I8 keys and values are multiplied by.
+     *
+     * @param newScales the scales, or null for none
+     * @return the changed operands
+     */
+    public Operands withScales(@Nullable Scales newScales) {
+        return new Operands(q, k, v, gate, out, normWeight, sequences, lse, sink, newScales);
     }
 }

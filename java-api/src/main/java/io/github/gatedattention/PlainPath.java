@@ -24,8 +24,9 @@ final class PlainPath implements JavaPath {
             @Nullable Sequences sequences,
             @Nullable Tensor lse,
             @Nullable Tensor sink,
+            @Nullable Scales scales,
             boolean help) {
-        Operands operands = new Operands(q, k, v, gate, out, normWeight, sequences, lse, sink);
+        Operands operands = new Operands(q, k, v, gate, out, normWeight, sequences, lse, sink, scales);
         SequenceTable table = new SequenceTable();
         table.read(q, k, sequences);
         long batch = table.batch();

@@ -1,5 +1,7 @@
 package io.github.gatedattention;
 
+import org.jspecify.annotations.Nullable;
+
 /** Operands for a plan: contiguous tensors that have a shape but no memory stand for those that are not there yet. */
 final class PlannedOperands {
     private PlannedOperands() {}
@@ -11,12 +13,21 @@ final class PlannedOperands {
         long heads = settings.queryHeads();
         long valueDim = settings.valueHeadDim();
         DataType type = settings.dataType();
-        Tensor v = Tensor.withoutMemory(type, k.dim(0), k.dim(1), settings.keyValueHeads(), valueDim);
+        Tensor v = Tensor.withoutMemory(k.dataType(), k.dim(0), k.dim(1), settings.keyValueHeads(), valueDim);
         Tensor out = Tensor.withoutMemory(type, batch, q.dim(1), heads, valueDim);
         if (!settings.gate().isPresent()) {
-            return Operands.of(q, k, v, null, out);
+            return Operands.of(q, k, v, null, out).withScales(scales(settings, k));
         }
         long scores = settings.gate().isHeadwise() ? 1 : valueDim;
-        return Operands.of(q, k, v, Tensor.withoutMemory(type, batch, q.dim(1), heads, scores), out);
+        Tensor gate = Tensor.withoutMemory(type, batch, q.dim(1), heads, scores);
+        return Operands.of(q, k, v, gate, out).withScales(scales(settings, k));
+    }
+
+    private static @Nullable Scales scales(Settings settings, Tensor k) {
+        if (k.dataType() != DataType.I8) {
+            return null;
+        }
+        Tensor scales = Tensor.withoutMemory(DataType.F32, k.dim(0), k.dim(1), settings.keyValueHeads());
+        return new Scales(scales, scales);
     }
 }

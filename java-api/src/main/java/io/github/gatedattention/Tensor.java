@@ -2,7 +2,6 @@ package io.github.gatedattention;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -123,11 +122,12 @@ public final class Tensor {
      * @param values as many as the tensor has elements, the last axis varying fastest
      * @param shape the extent of each axis, at least 0
      * @return a tensor over new memory
-     * @throws IllegalArgumentException when the number of values and the shape differ, or the type is I32
+     * @throws IllegalArgumentException when the number of values and the shape differ, or the type is I32 or I8
      */
     public static Tensor copyOf(Arena arena, DataType dataType, float[] values, long... shape) {
         if (!dataType.isFloating()) {
-            throw new IllegalArgumentException("dataType is I32, but values are float; use the int[] version");
+            throw new IllegalArgumentException(
+                    "dataType is " + dataType + ", but values are float; use the int[] version");
         }
         TensorMemory.checkCount(values.length, dataType, shape);
         Tensor tensor = allocate(arena, dataType, shape);
@@ -139,20 +139,26 @@ public final class Tensor {
      * Allocates a contiguous tensor of integers and copies values into it.
      *
      * @param arena owns the memory
-     * @param dataType I32
+     * @param dataType I32 or I8
      * @param values as many as the tensor has elements, the last axis varying fastest
      * @param shape the extent of each axis, at least 0
      * @return a tensor over new memory
-     * @throws IllegalArgumentException when the number of values and the shape differ, or the type is not I32
+     * @throws IllegalArgumentException when the number of values and the shape differ, the type is neither, or a
+     *     value is out of its range
      */
     public static Tensor copyOf(Arena arena, DataType dataType, int[] values, long... shape) {
-        if (dataType != DataType.I32) {
+        if (dataType.isFloating()) {
             throw new IllegalArgumentException(
                     "dataType is " + dataType + ", but values are int; use the float[] version");
         }
         TensorMemory.checkCount(values.length, dataType, shape);
+        for (int n = 0; dataType == DataType.I8 && n < values.length; n++) {
+            Elements.checkInt(dataType, "values[" + n + "]", values[n]);
+        }
         Tensor tensor = allocate(arena, dataType, shape);
-        MemorySegment.copy(values, 0, tensor.segment, ValueLayout.JAVA_INT, 0, values.length);
+        for (int n = 0; n < values.length; n++) {
+            Elements.setInt(dataType, tensor.segment, n, values[n]);
+        }
         return tensor;
     }
 
@@ -292,7 +298,7 @@ public final class Tensor {
      * @param index a position per axis
      * @return its value, exactly
      * @throws IndexOutOfBoundsException when the position is outside
-     * @throws IllegalArgumentException when the tensor is I32, or the number of positions is not the rank
+     * @throws IllegalArgumentException when the tensor holds integers, or the number of positions is not the rank
      */
     public float getFloat(long... index) {
         requireFloating();
@@ -305,7 +311,7 @@ public final class Tensor {
      * @param value rounded to the tensor's type, ties to even
      * @param index a position per axis
      * @throws IndexOutOfBoundsException when the position is outside
-     * @throws IllegalArgumentException when the tensor is I32, or the number of positions is not the rank
+     * @throws IllegalArgumentException when the tensor holds integers, or the number of positions is not the rank
      */
     public void setFloat(float value, long... index) {
         requireFloating();
@@ -318,31 +324,32 @@ public final class Tensor {
      * @param index a position per axis
      * @return its value
      * @throws IndexOutOfBoundsException when the position is outside
-     * @throws IllegalArgumentException when the tensor is not I32, or the number of positions is not the rank
+     * @throws IllegalArgumentException when the tensor holds no integers, or the number of positions is not the rank
      */
     public int getInt(long... index) {
         requireInteger();
-        return segment.get(ValueLayout.JAVA_INT, offset(index) * Integer.BYTES);
+        return Elements.getInt(dataType, segment, offset(index));
     }
 
     /**
      * Writes one integer, for example the length of a sequence that grew.
      *
-     * @param value the value
+     * @param value the value; of an I8 tensor -128 to 127
      * @param index a position per axis
      * @throws IndexOutOfBoundsException when the position is outside
-     * @throws IllegalArgumentException when the tensor is not I32, or the number of positions is not the rank
+     * @throws IllegalArgumentException when the tensor holds no integers, the value is out of range, or the number of positions is not the rank
      */
     public void setInt(int value, long... index) {
         requireInteger();
-        segment.set(ValueLayout.JAVA_INT, offset(index) * Integer.BYTES, value);
+        Elements.checkInt(dataType, "value", value);
+        Elements.setInt(dataType, segment, offset(index), value);
     }
 
     /**
      * Copies all elements to the heap.
      *
      * @return the values, exactly, the last axis varying fastest
-     * @throws IllegalArgumentException when the tensor is I32 or has more elements than an array
+     * @throws IllegalArgumentException when the tensor holds integers or has more elements than an array
      */
     public float[] toFloatArray() {
         requireFloating();
@@ -359,8 +366,8 @@ public final class Tensor {
     /**
      * Copies another tensor's elements into this one, rounded to this one's type.
      *
-     * @param source a tensor of the same shape that does not overlap this one; integers only into integers
-     * @throws IllegalArgumentException when shapes differ, this tensor is read-only, or only one of them is I32
+     * @param source a tensor of the same shape that does not overlap this one; integers only into integers of the same type
+     * @throws IllegalArgumentException when shapes differ, this tensor is read-only, or the types do not fit
      */
     public void copyFrom(Tensor source) {
         TensorCopy.copy(source, this);
@@ -492,12 +499,13 @@ public final class Tensor {
 
     private void requireFloating() {
         if (!dataType.isFloating()) {
-            throw new IllegalArgumentException("tensor is I32, but float values were asked for; use getInt and setInt");
+            throw new IllegalArgumentException(
+                    "tensor is " + dataType + ", but float values were asked for; use getInt and setInt");
         }
     }
 
     private void requireInteger() {
-        if (dataType != DataType.I32) {
+        if (dataType.isFloating()) {
             throw new IllegalArgumentException(
                     "tensor is " + dataType + ", but integers were asked for; use getFloat and setFloat");
         }

@@ -1,6 +1,5 @@
 package io.github.gatedattention;
 
-import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
 /** Copies whole tensors, whatever their strides and types. */
@@ -28,9 +27,9 @@ final class TensorCopy {
         }
         DataType from = source.dataType();
         DataType to = target.dataType();
-        if (from.isFloating() != to.isFloating()) {
-            throw new IllegalArgumentException(
-                    "source is " + from + ", but this tensor is " + to + "; integers copy only into integers");
+        if (from != to && !(from.isFloating() && to.isFloating())) {
+            throw new IllegalArgumentException("source is " + from + ", but this tensor is " + to
+                    + "; integers copy only into integers of the same type");
         }
         if (from.isFloating()) {
             forEach(
@@ -43,9 +42,7 @@ final class TensorCopy {
                     shape,
                     source.strides(),
                     target.strides(),
-                    (a, b) -> target.segment()
-                            .setAtIndex(
-                                    ValueLayout.JAVA_INT, b, source.segment().getAtIndex(ValueLayout.JAVA_INT, a)));
+                    (a, b) -> Elements.setInt(to, target.segment(), b, Elements.getInt(from, source.segment(), a)));
         }
     }
 

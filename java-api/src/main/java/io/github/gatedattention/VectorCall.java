@@ -44,6 +44,7 @@ final class VectorCall implements HelperThreads.Job {
     private @Nullable Tensor normWeight;
     private @Nullable Tensor lse;
     private @Nullable Tensor sink;
+    private @Nullable Scales scales;
 
     // The cut.
     private Phase phase = Phase.PACK;
@@ -118,6 +119,7 @@ final class VectorCall implements HelperThreads.Job {
             @Nullable Sequences newSequences,
             @Nullable Tensor newLse,
             @Nullable Tensor newSink,
+            @Nullable Scales newScales,
             HelperThreads helpers,
             boolean help) {
         settings = newSettings;
@@ -129,6 +131,7 @@ final class VectorCall implements HelperThreads.Job {
         normWeight = newNormWeight;
         lse = newLse;
         sink = newSink;
+        scales = newScales;
         try {
             if (!sort(newSettings, newQ, newK, newSequences)) {
                 return false;
@@ -150,6 +153,7 @@ final class VectorCall implements HelperThreads.Job {
             normWeight = null;
             lse = null;
             sink = null;
+            scales = null;
         }
     }
 
@@ -381,6 +385,16 @@ final class VectorCall implements HelperThreads.Job {
     @Nullable
     Tensor sink() {
         return sink;
+    }
+
+    @Nullable
+    Tensor keyScales() {
+        return scales == null ? null : scales.keys();
+    }
+
+    @Nullable
+    Tensor valueScales() {
+        return scales == null ? null : scales.values();
     }
 
     SequenceTable sequences() {

@@ -50,10 +50,12 @@ final class VectorDecode {
             int n = Math.min(KEYS, end - key);
             rows.turnTo(key, n);
             long at = call.firstSeenKey(b) + key;
-            VectorPrefill.loadRows(call.k(), call.sequences(), b, keyHead, at, n, rows.keyRows, rows.keyDim);
+            VectorPrefill.loadRows(
+                    call.k(), call.keyScales(), call.sequences(), b, keyHead, at, n, rows.keyRows, rows.keyDim);
             scores(rows, n);
             rows.softmax();
-            VectorPrefill.loadRows(call.v(), call.sequences(), b, keyHead, at, n, rows.valueRows, rows.valueDim);
+            VectorPrefill.loadRows(
+                    call.v(), call.valueScales(), call.sequences(), b, keyHead, at, n, rows.valueRows, rows.valueDim);
             values(rows, n);
         }
         float[] partials = call.partials();

@@ -29,16 +29,18 @@ final class VectorPath implements JavaPath {
             @Nullable Sequences sequences,
             @Nullable Tensor lse,
             @Nullable Tensor sink,
+            @Nullable Scales scales,
             boolean help) {
         VectorCall call = runtime.calls().take();
         boolean done;
         try {
-            done = call.run(settings, q, k, v, gate, out, normWeight, sequences, lse, sink, runtime.helpers(), help);
+            done = call.run(
+                    settings, q, k, v, gate, out, normWeight, sequences, lse, sink, scales, runtime.helpers(), help);
         } finally {
             runtime.calls().giveBack(call);
         }
         if (!done) {
-            plain.run(q, k, v, gate, out, normWeight, sequences, lse, sink, help);
+            plain.run(q, k, v, gate, out, normWeight, sequences, lse, sink, scales, help);
         }
     }
 

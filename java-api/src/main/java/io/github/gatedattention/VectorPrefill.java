@@ -6,6 +6,7 @@ import static io.github.gatedattention.VectorTile.NARROW;
 import static io.github.gatedattention.VectorTile.WIDE;
 
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Many query rows per key/value head. First K and V are packed once per head into the panels that {@link VectorTile}
@@ -13,9 +14,12 @@ import java.util.Arrays;
  * nearest cache.
  */
 final class VectorPrefill {
-    /** Terms of a score that are summed in one register, as in the native kernels: see docs/kernels.md. */
+    /**
+     * Terms of a score that are summed in one register, see docs/kernels.md. Of few terms each is large beside the score, so those
+     * of small heads take shorter sums.
+     */
     private static int depth(int dim) {
-        return dim < 64 ? 16 : 32;
+        return dim < 48 ? 8 : dim < 64 ? 16 : 32;
     }
 
     private VectorPrefill() {}
@@ -40,7 +44,7 @@ final class VectorPrefill {
         int at = call.packedBlock(place, block);
         long key = call.firstSeenKey(b) + (long) block * KEYS;
         int dim = settings.headDim();
-        loadRows(call.k(), call.sequences(), b, keyHead, key, n, scratch.keyRows, scratch.keyDim);
+        loadRows(call.k(), call.keyScales(), call.sequences(), b, keyHead, key, n, scratch.keyRows, scratch.keyDim);
         Arrays.fill(scratch.keyRows, n * scratch.keyDim, KEYS * scratch.keyDim, 0);
         int keys = at * KEYS * dim;
         for (int panel = 0; panel < KEYS; panel += WIDE) {
@@ -52,7 +56,16 @@ final class VectorPrefill {
                     call.packedKeys(),
                     keys + panel * dim);
         }
-        loadRows(call.v(), call.sequences(), b, keyHead, key, n, scratch.valueRows, scratch.valueDim);
+        loadRows(
+                call.v(),
+                call.valueScales(),
+                call.sequences(),
+                b,
+                keyHead,
+                key,
+                n,
+                scratch.valueRows,
+                scratch.valueDim);
         Arrays.fill(scratch.valueRows, n * scratch.valueDim, KEYS * scratch.valueDim, 0);
         int valueDim = scratch.valueDim;
         int values = at * KEYS * valueDim;
@@ -66,14 +79,33 @@ final class VectorPrefill {
         call.setUnusual(at, VectorMath.hasUnusual(scratch.valueRows, 0, KEYS * valueDim));
     }
 
-    /** Reads n keys or values of one head, widened, into rows of {@code width}; the rest of a row is 0. */
+    /** Reads n keys or values of one head, widened and scaled, into rows of {@code width}; the rest of a row is 0. */
     static void loadRows(
-            Tensor from, SequenceTable sequences, int b, int head, long key, int n, float[] to, int width) {
+            Tensor from,
+            @Nullable Tensor scales,
+            SequenceTable sequences,
+            int b,
+            int head,
+            long key,
+            int n,
+            float[] to,
+            int width) {
         int dim = (int) from.dim(3);
         for (int j = 0; j < n; j++) {
             long offset = sequences.keyOffset(from, b, key + j, head);
             Elements.load(from.dataType(), from.segment(), offset, to, j * width, dim);
+            if (scales != null) {
+                float scale = Elements.scale(scales, sequences.keyOffset(scales, b, key + j, head));
+                multiply(to, j * width, dim, scale);
+            }
             Arrays.fill(to, j * width + dim, (j + 1) * width, 0);
+        }
+    }
+
+    /** A plain loop, which C2 turns into vectors: a method of vectors called from one more place might be inlined in none. */
+    private static void multiply(float[] x, int at, int n, float factor) {
+        for (int i = at; i < at + n; i++) {
+            x[i] *= factor;
         }
     }
 

@@ -26,7 +26,7 @@ record Work(long flop, long bytes) {
         }
         long dims = (long) settings.headDim() + settings.valueHeadDim();
         long keyBytes =
-                keys * settings.keyValueHeads() * dims * settings.dataType().byteSize();
+                keys * settings.keyValueHeads() * (dims * o.k().dataType().byteSize() + scaleBytes(o.scales()));
         long bytes = keyBytes
                 + bytes(o.q())
                 + bytes(o.gate())
@@ -34,6 +34,11 @@ record Work(long flop, long bytes) {
                 + bytes(o.sequences())
                 + bytes(o.sink());
         return new Work(2 * dims * settings.queryHeads() * pairs, bytes + bytes(o.out()) + bytes(o.lse()));
+    }
+
+    /** Per token and head. */
+    private static long scaleBytes(@Nullable Scales scales) {
+        return scales == null ? 0 : (long) Scales.TENSORS * Float.BYTES;
     }
 
     private static long bytes(@Nullable Sequences sequences) {

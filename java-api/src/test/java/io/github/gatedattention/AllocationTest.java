@@ -12,9 +12,9 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /** A warm call allocates nothing on the Java heap, whichever way it is made. */
 @DisabledIfSystemProperty(named = "ga.native", matches = "false")
@@ -198,20 +198,19 @@ class AllocationTest {
 
     /** A step of a serving program: a token for each sequence, whose pages run out now and then, and attention over all. */
     @ParameterizedTest
-    @ValueSource(booleans = {true, false})
-    void decodingStepOnACache(boolean paged) {
+    @CsvSource({"true, BF16", "false, BF16", "true, I8", "false, I8"})
+    void decodingStepOnACache(boolean paged, DataType type) {
         int longest = 60;
         KvCache.Builder builder = paged ? KvCache.paged(40, 4) : KvCache.contiguous(2, longest);
         try (Arena arena = Arena.ofShared();
-                KvCache cache = builder.keyValueHeads(2)
-                        .headDim(64)
-                        .dataType(DataType.BF16)
-                        .build()) {
+                KvCache cache =
+                        builder.keyValueHeads(2).headDim(64).dataType(type).build()) {
             Sample sample = Sample.of(arena, SETTING, DataType.BF16, new Sample.Shape(2, 1, 1, 4, 2, 64, 64));
             Operands o = sample.operands();
             KvCacheBatch batch = cache.batch(2, longest);
             Operands onCache = Operands.of(o.q(), cache.keys(), cache.values(), o.gate(), o.out())
                     .withNormWeight(o.normWeight())
+                    .withScales(cache.scales())
                     .withSequences(batch.sequences());
             long[] ids = {cache.allocate(), cache.allocate()};
             try (GatedAttention attention =

@@ -148,6 +148,141 @@ class OperandsTest {
                 "gate is I32, but must be F32, BF16 or F16");
     }
 
+    /** Whole numbers with their scales, which a call takes in the place of k and v. */
+    private Operands wholeNumbers() {
+        return Operands.of(
+                        q,
+                        Tensor.allocate(arena, DataType.I8, 2, 5, 2, 16),
+                        Tensor.allocate(arena, DataType.I8, 2, 5, 2, 8),
+                        gate,
+                        out)
+                .withScales(new Scales(filled(2, 5, 2), filled(2, 5, 2)));
+    }
+
+    private Operands withScales(Tensor keys, Tensor values) {
+        return wholeNumbers().withScales(new Scales(keys, values));
+    }
+
+    @ParameterizedTest
+    @MethodSource("backends")
+    void keyTypesAndScalesThatDoNotFit(Backend backend) {
+        Tensor whole = wholeNumbers().k();
+        Tensor scales = filled(2, 5, 2);
+        assertRefused(
+                backend, wholeNumbers().withScales(null), "k is I8, but there are no scales; give them with Operands");
+        assertRefused(
+                backend,
+                valid.withScales(new Scales(scales, scales)),
+                "scales are given, but k is F32; only I8 keys and values have scales");
+        assertRefused(
+                backend,
+                Operands.of(q, whole, v, gate, out).withScales(new Scales(scales, scales)),
+                "v is F32, but must be I8, the type of k");
+        assertRefused(
+                backend,
+                Operands.of(q, filled(DataType.F16, 2, 5, 2, 16), v, gate, out),
+                "v is F32, but must be F16, the type of k");
+        assertRefused(
+                backend,
+                Operands.of(q, Tensor.allocate(arena, DataType.I32, 2, 5, 2, 16), v, gate, out),
+                "k is I32, but the attention's dataType is F32; keys are F32, BF16, F16 or I8 then");
+        assertRefused(backend, Operands.of(whole, k, v, gate, out), "q is I8, but the attention's dataType is F32");
+        assertRefused(
+                backend,
+                Operands.of(q, k, v, gate, Tensor.allocate(arena, DataType.F16, 2, 3, 4, 8)),
+                "out is F16, but the attention's dataType is F32");
+        assertRefused(
+                backend,
+                Operands.of(q, k, v, Tensor.allocate(arena, DataType.I8, 2, 3, 4, 8), out),
+                "gate is I8, but must be F32, BF16 or F16");
+        assertRefused(
+                backend,
+                valid.withSink(Tensor.allocate(arena, DataType.I8, 4)),
+                "sink is I8, but must be F32, BF16 or F16");
+        assertRefused(
+                backend,
+                valid.withKeyLengths(Tensor.allocate(arena, DataType.I8, 2)),
+                "keyLengths is I8, but must be I32");
+        assertRefused(backend, withScales(filled(DataType.F16, 2, 5, 2), scales), "keyScales is F16, but must be F32");
+        assertRefused(
+                backend,
+                withScales(scales, filled(2, 5, 2, 1)),
+                "valueScales has 4 axes, but must have 3; it is a Tensor[F32 tensor of shape [2, 5, 2, 1]]");
+        assertRefused(
+                backend,
+                withScales(filled(1, 5, 2), scales),
+                "keyScales has 1 sequences on axis 0, but axis 0 of k is 2");
+        assertRefused(
+                backend,
+                withScales(scales, filled(2, 4, 2)),
+                "valueScales has 4 keys on axis 1, but the number of keys of k is 5");
+        assertRefused(
+                backend,
+                withScales(filled(2, 5, 4), scales),
+                "keyScales has 4 heads on axis 2, but keyValueHeads is 2");
+        assertRefused(
+                backend,
+                withScales(filled(2, 5, 1).expand(2, 2), scales),
+                "keyScales has stride 0 on axis 2 of 2 elements");
+        Tensor inOut = Tensor.of(out.segment(), DataType.F32, 2, 5, 2);
+        assertRefused(backend, withScales(inOut, scales), "overlaps keyScales");
+        assertRefused(backend, withScales(scales, inOut), "overlaps valueScales");
+        Tensor lse = filled(2, 4, 3);
+        assertRefused(
+                backend,
+                withScales(Tensor.of(lse.segment(), DataType.F32, 2, 5, 2), scales)
+                        .withLse(lse),
+                "overlaps keyScales");
+    }
+
+    /** Under 16-bit queries keys are of the same type, or whole. */
+    @ParameterizedTest
+    @MethodSource("backends")
+    void keysUnderSixteenBitQueries(Backend backend) {
+        try (GatedAttention attention = GatedAttention.builder()
+                .backend(backend)
+                .queryHeads(4)
+                .keyValueHeads(2)
+                .headDim(16)
+                .valueHeadDim(8)
+                .dataType(DataType.BF16)
+                .gate(Gate.none())
+                .build()) {
+            Tensor sixteen = filled(DataType.BF16, 2, 3, 4, 16);
+            Tensor result = filled(DataType.BF16, 2, 3, 4, 8);
+            Tensor half = filled(DataType.F16, 2, 5, 2, 16);
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> attention.forward(sixteen, half, filled(DataType.F16, 2, 5, 2, 8), null, result))
+                    .withMessage("k is F16, but the attention's dataType is BF16; keys are BF16 or I8 then");
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> attention.forward(sixteen, k, v, null, result))
+                    .withMessage("k is F32, but the attention's dataType is BF16; keys are BF16 or I8 then");
+            Operands whole = wholeNumbers();
+            attention.forward(
+                    Operands.of(sixteen, whole.k(), whole.v(), null, result).withScales(whole.scales()));
+            assertThat(result.toFloatArray()).containsOnly(0);
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("backends")
+    void scalesWhoseArenaIsClosed(Backend backend) {
+        try (GatedAttention attention = attention(backend, Gate.elementwise(Activation.SIGMOID))) {
+            PreparedForward prepared;
+            Operands operands;
+            try (Arena shortLived = Arena.ofShared()) {
+                Tensor gone = Tensor.allocate(shortLived, DataType.F32, 2, 5, 2);
+                operands = withScales(filled(2, 5, 2), gone);
+                prepared = attention.prepare(operands);
+                prepared.run();
+                attention.forward(operands);
+            }
+            assertThatThrownBy(prepared::run).isInstanceOf(IllegalStateException.class);
+            Operands closed = operands;
+            assertThatThrownBy(() -> attention.forward(closed)).isInstanceOf(IllegalStateException.class);
+        }
+    }
+
     @ParameterizedTest
     @MethodSource("backends")
     void stridesThatDoNotFit(Backend backend) {
@@ -271,6 +406,11 @@ class OperandsTest {
             assertThat(plan.threads()).isEqualTo(2);
             assertThat(plan.toString()).contains(plan.kernel(), "2 threads");
             assertThat(attention.explain(valid)).isEqualTo(plan);
+
+            Operands whole = wholeNumbers();
+            Plan ofWhole = attention.explain(q, whole.k());
+            assertThat(ofWhole.bytes()).isEqualTo(4L * (384 + 192 + 192) + 320 + 160 + 2 * 4 * 20);
+            assertThat(attention.explain(whole)).isEqualTo(ofWhole);
         }
     }
 
@@ -282,5 +422,7 @@ class OperandsTest {
         assertThatNullPointerException()
                 .isThrownBy(() -> Operands.of(q, k, v, gate, null))
                 .withMessage("out is null");
+        assertThatNullPointerException().isThrownBy(() -> new Scales(null, q)).withMessage("keyScales is null");
+        assertThatNullPointerException().isThrownBy(() -> new Scales(q, null)).withMessage("valueScales is null");
     }
 }

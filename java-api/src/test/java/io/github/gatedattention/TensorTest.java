@@ -161,6 +161,45 @@ class TensorTest {
     }
 
     @Test
+    void eightBitIntegers() {
+        Tensor whole = Tensor.copyOf(arena, DataType.I8, new int[] {-128, 127, 5}, 3);
+        assertThat(whole.segment().byteSize()).isEqualTo(3);
+        whole.setInt(-7, 2);
+        assertThat(whole.getInt(0)).isEqualTo(-128);
+        assertThat(whole.getInt(1)).isEqualTo(127);
+        assertThat(whole.getInt(2)).isEqualTo(-7);
+        Tensor copy = Tensor.allocate(arena, DataType.I8, 3);
+        copy.copyFrom(whole);
+        assertThat(copy.getInt(2)).isEqualTo(-7);
+
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> whole.setInt(128, 0))
+                .withMessage("value is 128, but I8 holds -128 to 127");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Tensor.copyOf(arena, DataType.I8, new int[] {0, -129}, 2))
+                .withMessage("values[1] is -129, but I8 holds -128 to 127");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Tensor.copyOf(arena, DataType.I8, new float[1], 1))
+                .withMessage("dataType is I8, but values are float; use the int[] version");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> whole.getFloat(0))
+                .withMessage("tensor is I8, but float values were asked for; use getInt and setInt");
+        assertThatIllegalArgumentException().isThrownBy(whole::toFloatArray);
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Tensor.allocate(arena, DataType.I32, 3).copyFrom(whole))
+                .withMessage("source is I8, but this tensor is I32; integers copy only into integers of the same type");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> Tensor.allocate(arena, DataType.F32, 3).copyFrom(whole));
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> GatedAttention.builder()
+                        .queryHeads(1)
+                        .headDim(8)
+                        .dataType(DataType.I8)
+                        .build())
+                .withMessage("dataType is I8, but must be F32, BF16 or F16");
+    }
+
+    @Test
     void refusesMemoryThatIsNoTensor() {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> Tensor.of(MemorySegment.ofArray(new float[8]), DataType.F32, 8))

@@ -2,10 +2,12 @@ package io.github.gatedattention.cache;
 
 import io.github.gatedattention.DataType;
 import io.github.gatedattention.KvCache;
+import io.github.gatedattention.Scales;
 import io.github.gatedattention.Sequences;
 import io.github.gatedattention.Tensor;
 import java.lang.foreign.Arena;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Tokens whose keys and values follow from a number, and their way out of a cache again: through the block table, as a kernel
@@ -23,6 +25,58 @@ final class CacheRows {
 
     static float value(int token, int n) {
         return Math.floorMod(token * 53 + n * 7, KINDS) / 16f - 1 - (token % 8) / 16f;
+    }
+
+    /** Rows as a cache of some type keeps them, in tensors of their own; scales of I8 alone. */
+    record Kept(Tensor k, Tensor v, @Nullable Scales scales) {}
+
+    /** These tokens as one sequence, {@code [1, n, heads, dim]} each. */
+    static Kept kept(Arena arena, DataType type, List<Integer> tokens, int heads, int dim, int valueDim) {
+        int n = tokens.size();
+        if (type != DataType.I8) {
+            Tensor k = keys(arena, type, tokens, heads, dim);
+            Tensor v = values(arena, type, tokens, heads, valueDim);
+            return new Kept(k.reshape(1, n, heads, dim), v.reshape(1, n, heads, valueDim), null);
+        }
+        Tensor k = Tensor.allocate(arena, DataType.I8, 1, n, heads, dim);
+        Tensor v = Tensor.allocate(arena, DataType.I8, 1, n, heads, valueDim);
+        Tensor kScales = Tensor.allocate(arena, DataType.F32, 1, n, heads);
+        Tensor vScales = Tensor.allocate(arena, DataType.F32, 1, n, heads);
+        for (int t = 0; t < n; t++) {
+            for (int h = 0; h < heads; h++) {
+                float scale = keyScale(tokens.get(t), h, dim);
+                kScales.setFloat(scale, 0, t, h);
+                for (int d = 0; d < dim; d++) {
+                    k.setInt(number(key(tokens.get(t), h * dim + d), scale), 0, t, h, d);
+                }
+                scale = valueScale(tokens.get(t), h, valueDim);
+                vScales.setFloat(scale, 0, t, h);
+                for (int d = 0; d < valueDim; d++) {
+                    v.setInt(number(value(tokens.get(t), h * valueDim + d), scale), 0, t, h, d);
+                }
+            }
+        }
+        return new Kept(k, v, new Scales(kScales, vScales));
+    }
+
+    private static int number(float x, float scale) {
+        return (int) Math.rint(x / scale);
+    }
+
+    static float keyScale(int token, int h, int dim) {
+        float most = 0;
+        for (int d = 0; d < dim; d++) {
+            most = Math.max(most, Math.abs(key(token, h * dim + d)));
+        }
+        return most / 127;
+    }
+
+    static float valueScale(int token, int h, int dim) {
+        float most = 0;
+        for (int d = 0; d < dim; d++) {
+            most = Math.max(most, Math.abs(value(token, h * dim + d)));
+        }
+        return most / 127;
     }
 
     /** {@code [n, heads, dim]} of these tokens. */
@@ -71,6 +125,9 @@ final class CacheRows {
         Tensor keys = cache.keys();
         Tensor values = cache.values();
         int pageSize = (int) keys.dim(1);
+        if (cache.scales() != null) {
+            return holdsNumbers(cache, cache.scales(), sequences.blockTable(), tokens);
+        }
         for (int t = 0; t < tokens.size(); t++) {
             int page = sequences.blockTable().getInt(0, t / pageSize);
             for (int h = 0; h < keys.dim(2); h++) {
@@ -84,6 +141,36 @@ final class CacheRows {
                             != value(tokens.get(t), h * (int) values.dim(3) + d)) {
                         return false;
                     }
+                }
+            }
+        }
+        return true;
+    }
+
+    private static boolean holdsNumbers(KvCache cache, Scales scales, Tensor table, List<Integer> tokens) {
+        Tensor keys = cache.keys();
+        Tensor values = cache.values();
+        int pageSize = (int) keys.dim(1);
+        int heads = (int) keys.dim(2);
+        int dim = (int) keys.dim(3);
+        int valueDim = (int) values.dim(3);
+        for (int t = 0; t < tokens.size(); t++) {
+            int token = tokens.get(t);
+            int page = table.getInt(0, t / pageSize);
+            int row = t % pageSize;
+            for (int h = 0; h < heads; h++) {
+                float scale = keyScale(token, h, dim);
+                boolean same = scales.keys().getFloat(page, row, h) == scale;
+                for (int d = 0; d < dim; d++) {
+                    same &= keys.getInt(page, row, h, d) == number(key(token, h * dim + d), scale);
+                }
+                scale = valueScale(token, h, valueDim);
+                same &= scales.values().getFloat(page, row, h) == scale;
+                for (int d = 0; d < valueDim; d++) {
+                    same &= values.getInt(page, row, h, d) == number(value(token, h * valueDim + d), scale);
+                }
+                if (!same) {
+                    return false;
                 }
             }
         }

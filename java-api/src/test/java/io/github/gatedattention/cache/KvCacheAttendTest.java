@@ -36,14 +36,14 @@ class KvCacheAttendTest {
     private static final int VALUE_DIM = 8;
     private static final Setting SETTING = Setting.causal(DIM);
 
-    /** Every backend, with each kind of cache and each type. */
-    record Case(Target target, boolean paged, DataType type) {
+    /** Every backend, with each kind of cache, each type of q, and each type that a cache may have under it. */
+    record Case(Target target, boolean paged, DataType type, DataType cacheType) {
         KvCache cache() {
             KvCache.Builder builder = paged ? KvCache.paged(400, 5) : KvCache.contiguous(6, 331);
             return builder.keyValueHeads(HEADS)
                     .headDim(DIM)
                     .valueHeadDim(VALUE_DIM)
-                    .dataType(type)
+                    .dataType(cacheType)
                     .build();
         }
 
@@ -57,7 +57,13 @@ class KvCacheAttendTest {
         return Target.backends()
                 .flatMap(target -> Stream.of(true, false)
                         .flatMap(paged -> Stream.of(DataType.F32, DataType.BF16, DataType.F16)
-                                .map(type -> new Case(target, paged, type))));
+                                .flatMap(type -> Stream.of(DataType.values())
+                                        .filter(cacheType -> fits(type, cacheType))
+                                        .map(cacheType -> new Case(target, paged, type, cacheType)))));
+    }
+
+    private static boolean fits(DataType type, DataType cacheType) {
+        return type == cacheType || cacheType == DataType.I8 || (type == DataType.F32 && cacheType != DataType.I32);
     }
 
     private static Tensor normal(Random random, Arena arena, DataType type, long... shape) {
@@ -73,11 +79,10 @@ class KvCacheAttendTest {
     }
 
     /** The operator's output for one sequence, from tensors made for it alone. */
-    private static float[] alone(GatedAttention attention, Arena arena, DataType type, Tensor q, List<Integer> tokens) {
-        Tensor k = CacheRows.keys(arena, type, tokens, HEADS, DIM).reshape(1, tokens.size(), HEADS, DIM);
-        Tensor v = CacheRows.values(arena, type, tokens, HEADS, VALUE_DIM).reshape(1, tokens.size(), HEADS, VALUE_DIM);
-        Tensor out = Tensor.allocate(arena, type, 1, q.dim(1), QUERY_HEADS, VALUE_DIM);
-        attention.forward(q, k, v, null, out);
+    private static float[] alone(GatedAttention attention, Arena arena, Case of, Tensor q, List<Integer> tokens) {
+        CacheRows.Kept kept = CacheRows.kept(arena, of.cacheType, tokens, HEADS, DIM, VALUE_DIM);
+        Tensor out = Tensor.allocate(arena, of.type, 1, q.dim(1), QUERY_HEADS, VALUE_DIM);
+        attention.forward(Operands.of(q, kept.k(), kept.v(), null, out).withScales(kept.scales()));
         return out.toFloatArray();
     }
 
@@ -114,12 +119,13 @@ class KvCacheAttendTest {
             for (int queries : new int[] {1, 3}) {
                 Tensor q = normal(random, arena, of.type, 4, queries, QUERY_HEADS, DIM);
                 Tensor out = Tensor.allocate(arena, of.type, 4, queries, QUERY_HEADS, VALUE_DIM);
-                attention.forward(
-                        Operands.of(q, cache.keys(), cache.values(), null, out).withSequences(cache.sequences(ids)));
+                attention.forward(Operands.of(q, cache.keys(), cache.values(), null, out)
+                        .withScales(cache.scales())
+                        .withSequences(cache.sequences(ids)));
                 for (int b = 0; b < ids.length; b++) {
                     assertThat(out.slice(0, b, b + 1).toFloatArray())
                             .as("sequence %d, %d queries", b, queries)
-                            .containsExactly(alone(attention, arena, of.type, q.slice(0, b, b + 1), held.get(b)));
+                            .containsExactly(alone(attention, arena, of, q.slice(0, b, b + 1), held.get(b)));
                 }
             }
         }
@@ -137,8 +143,9 @@ class KvCacheAttendTest {
             Tensor q = normal(random, arena, of.type, 3, 1, QUERY_HEADS, DIM);
             Tensor out = Tensor.allocate(arena, of.type, 3, 1, QUERY_HEADS, VALUE_DIM);
             KvCacheBatch batch = cache.batch(3, 40);
-            PreparedForward step = attention.prepare(
-                    Operands.of(q, cache.keys(), cache.values(), null, out).withSequences(batch.sequences()));
+            PreparedForward step = attention.prepare(Operands.of(q, cache.keys(), cache.values(), null, out)
+                    .withScales(cache.scales())
+                    .withSequences(batch.sequences()));
             for (int token = 0; token < 12; token++) {
                 append(cache, arena, of.type, ids[0], tokens(9 + token, 10 + token));
                 append(cache, arena, of.type, ids[1], tokens(100 + token, 101 + token));
@@ -146,9 +153,9 @@ class KvCacheAttendTest {
                 out.segment().fill((byte) 0xFF);
                 step.run();
                 assertThat(out.slice(0, 0, 1).toFloatArray())
-                        .containsExactly(alone(attention, arena, of.type, q.slice(0, 0, 1), tokens(0, 10 + token)));
+                        .containsExactly(alone(attention, arena, of, q.slice(0, 0, 1), tokens(0, 10 + token)));
                 assertThat(out.slice(0, 1, 2).toFloatArray())
-                        .containsExactly(alone(attention, arena, of.type, q.slice(0, 1, 2), tokens(100, 101 + token)));
+                        .containsExactly(alone(attention, arena, of, q.slice(0, 1, 2), tokens(100, 101 + token)));
                 assertThat(out.slice(0, 2, 3).toFloatArray()).containsOnly(0);
             }
         }
@@ -175,18 +182,79 @@ class KvCacheAttendTest {
             Tensor out = Tensor.allocate(arena, of.type, 1, 21, QUERY_HEADS, VALUE_DIM);
             Tensor starts = Tensor.copyOf(arena, DataType.I32, new int[] {0, 1, 21}, 3);
             attention.forward(Operands.of(q, cache.keys(), cache.values(), null, out)
+                    .withScales(cache.scales())
                     .withSequences(cache.sequences(ids).withPackedQueries(starts)));
             assertThat(out.slice(1, 0, 1).toFloatArray())
-                    .containsExactly(alone(attention, arena, of.type, q.slice(1, 0, 1), tokens(0, 51)));
+                    .containsExactly(alone(attention, arena, of, q.slice(1, 0, 1), tokens(0, 51)));
             assertThat(out.slice(1, 1, 21).toFloatArray())
-                    .containsExactly(alone(attention, arena, of.type, q.slice(1, 1, 21), tokens(200, 220)));
+                    .containsExactly(alone(attention, arena, of, q.slice(1, 1, 21), tokens(200, 220)));
+        }
+    }
+
+    /** A token with a NaN or an infinity makes NaN of the queries that see it, in every cache, and of no others. */
+    @ParameterizedTest
+    @MethodSource("cases")
+    void whatIsNoNumberReachesThoseWhoSeeIt(Case of) {
+        try (Arena arena = Arena.ofShared();
+                KvCache cache = of.cache();
+                GatedAttention attention = of.attention()) {
+            for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
+                for (boolean inKey : new boolean[] {true, false}) {
+                    for (int at : new int[] {3, 40}) {
+                        long id = cache.allocate();
+                        Tensor k = CacheRows.keys(arena, DataType.F32, tokens(0, 45), HEADS, DIM);
+                        Tensor v = CacheRows.values(arena, DataType.F32, tokens(0, 45), HEADS, VALUE_DIM);
+                        (inKey ? k : v).setFloat(bad, at, 1, 2);
+                        cache.append(id, k, v);
+                        for (int queries : new int[] {2, 45}) {
+                            expectNotANumber(of, arena, attention, cache, id, queries, at, inKey);
+                        }
+                        cache.free(id);
+                    }
+                }
+            }
+        }
+    }
+
+    private static void expectNotANumber(
+            Case of,
+            Arena arena,
+            GatedAttention attention,
+            KvCache cache,
+            long id,
+            int queries,
+            int at,
+            boolean inKey) {
+        Tensor q = normal(new Random(12), arena, of.type, 1, queries, QUERY_HEADS, DIM);
+        Tensor out = Tensor.allocate(arena, of.type, 1, queries, QUERY_HEADS, VALUE_DIM);
+        attention.forward(Operands.of(q, cache.keys(), cache.values(), null, out)
+                .withScales(cache.scales())
+                .withSequences(cache.sequences(id)));
+        boolean wholeRow = of.cacheType == DataType.I8;
+        for (int i = 0; i < queries; i++) {
+            boolean sees = 45 - queries + i >= at;
+            for (int h = 0; h < QUERY_HEADS; h++) {
+                boolean concerned = sees && h / 2 == 1;
+                for (int d = 0; d < VALUE_DIM; d++) {
+                    float result = out.getFloat(0, i, h, d);
+                    if (!concerned || (!inKey && !wholeRow && d != 2)) {
+                        assertThat(result)
+                                .as("query %d of %d, head %d, token %d", i, queries, h, at)
+                                .isFinite();
+                    } else if (wholeRow) {
+                        assertThat(result)
+                                .as("query %d of %d, head %d, token %d", i, queries, h, at)
+                                .isNaN();
+                    }
+                }
+            }
         }
     }
 
     /** One thread attends to its sequence while others fill, fork, truncate and free theirs around it. */
     @Test
     void attendingGoesOnWhileOthersAppend() throws Exception {
-        Case of = new Case(Target.backends().findFirst().orElseThrow(), true, DataType.F32);
+        Case of = new Case(Target.backends().findFirst().orElseThrow(), true, DataType.F32, DataType.F32);
         try (Arena arena = Arena.ofShared();
                 KvCache cache = of.cache();
                 GatedAttention attention = of.attention();
@@ -195,7 +263,7 @@ class KvCacheAttendTest {
             append(cache, arena, of.type, mine, tokens(0, 302));
             Tensor q = normal(new Random(10), arena, of.type, 1, 1, QUERY_HEADS, DIM);
             Tensor out = Tensor.allocate(arena, of.type, 1, 1, QUERY_HEADS, VALUE_DIM);
-            float[] expected = alone(attention, arena, of.type, q, tokens(0, 302));
+            float[] expected = alone(attention, arena, of, q, tokens(0, 302));
             List<Future<?>> others = new ArrayList<>();
             for (int t = 0; t < 3; t++) {
                 int first = 1000 * (t + 1);
@@ -221,7 +289,7 @@ class KvCacheAttendTest {
     @Test
     @DisabledIfSystemProperty(named = "ga.native", matches = "false")
     void aCacheThatIsReadStaysOpen() throws InterruptedException {
-        Case of = new Case(Target.cpu().getLast(), true, DataType.F32);
+        Case of = new Case(Target.cpu().getLast(), true, DataType.F32, DataType.F32);
         boolean refused = false;
         for (int attempt = 0; attempt < 50 && !refused; attempt++) {
             try (Arena arena = Arena.ofShared();

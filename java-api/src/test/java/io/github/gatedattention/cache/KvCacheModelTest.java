@@ -2,6 +2,7 @@ package io.github.gatedattention.cache;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import io.github.gatedattention.Activation;
 import io.github.gatedattention.CacheFullException;
@@ -28,7 +29,7 @@ import org.junit.jupiter.params.provider.CsvSource;
  * Random steps on a cache beside {@link CacheModel}. What runs out, how many pages are in use and what each sequence holds must
  * agree at every step; attention over some of the sequences must have the bits that each has alone in contiguous tensors.
  *
- * <p>{@code -Dga.cache.seed=N} draws other steps; they are 100,000 in all, and with {@code -Dga.full=true} in each cache.
+ * <p>{@code -Dga.cache.seed=N} draws other steps; they are 160,000 in all, and with {@code -Dga.full=true} in each cache.
  */
 class KvCacheModelTest {
     private static final int STEPS =
@@ -48,16 +49,21 @@ class KvCacheModelTest {
 
     @ParameterizedTest
     @CsvSource({
-        "paged, 40, 1, F32",
-        "paged, 24, 4, BF16",
-        "paged, 9, 16, F32",
-        "paged, 3, 256, F16",
-        "contiguous, 6, 60, BF16",
+        "paged, 40, 1, F32, F32",
+        "paged, 24, 4, BF16, BF16",
+        "paged, 9, 16, F32, BF16",
+        "paged, 3, 256, F16, F16",
+        "contiguous, 6, 60, BF16, BF16",
+        "paged, 23, 4, F32, I8",
+        "paged, 8, 16, BF16, I8",
+        "contiguous, 5, 61, F16, I8",
     })
-    void randomStepsAgreeWithTheModel(String kind, int blocks, int tokens, DataType type) {
+    void randomStepsAgreeWithTheModel(String kind, int blocks, int tokens, DataType type, DataType cacheType) {
         boolean paged = kind.equals("paged");
         long seed = SEED + tokens;
-        System.out.printf("cache model: %d steps, %s %d x %d %s, seed %d%n", STEPS, kind, blocks, tokens, type, seed);
+        System.out.printf(
+                "cache model: %d steps, %s %d x %d %s under %s, seed %d%n",
+                STEPS, kind, blocks, tokens, cacheType, type, seed);
         random = new Random(seed);
         model = new CacheModel(paged, blocks, tokens);
         Target target = Target.backends().findFirst().orElseThrow();
@@ -68,9 +74,9 @@ class KvCacheModelTest {
                 KvCache cache = builder.keyValueHeads(HEADS)
                         .headDim(DIM)
                         .valueHeadDim(VALUE_DIM)
-                        .dataType(type)
+                        .dataType(cacheType)
                         .build()) {
-            Step step = new Step(cache, new Attend(attention, cache, type, arena));
+            Step step = new Step(cache, new Attend(attention, cache, type, cacheType, arena));
             for (int n = 0; n < STEPS; n++) {
                 step.run();
                 assertThat(cache.pagesInUse())
@@ -212,15 +218,17 @@ class KvCacheModelTest {
         private final GatedAttention attention;
         private final KvCache cache;
         private final DataType type;
+        private final DataType cacheType;
         private final KvCacheBatch batch;
         private final Tensor q;
         private final Tensor gate;
         private final Tensor out;
 
-        Attend(GatedAttention attention, KvCache cache, DataType type, Arena arena) {
+        Attend(GatedAttention attention, KvCache cache, DataType type, DataType cacheType, Arena arena) {
             this.attention = attention;
             this.cache = cache;
             this.type = type;
+            this.cacheType = cacheType;
             batch = cache.batch(BATCH, cache.maxLength());
             q = normal(arena, BATCH, 2, QUERY_HEADS, DIM);
             gate = normal(arena, BATCH, 2, QUERY_HEADS, VALUE_DIM);
@@ -265,18 +273,57 @@ class KvCacheModelTest {
                             cache.values(),
                             part(gate, 0, size, queries),
                             part(out, 0, size, queries))
+                    .withScales(cache.scales())
                     .withSequences(sequences));
         }
 
         private float[] alone(int queries, int n, List<Integer> tokens) {
             try (Arena arena = Arena.ofShared()) {
-                Tensor k = CacheRows.keys(arena, type, tokens, HEADS, DIM).reshape(1, tokens.size(), HEADS, DIM);
-                Tensor v = CacheRows.values(arena, type, tokens, HEADS, VALUE_DIM)
-                        .reshape(1, tokens.size(), HEADS, VALUE_DIM);
-                Tensor own = Tensor.allocate(arena, type, 1, queries, QUERY_HEADS, VALUE_DIM);
-                attention.forward(part(q, n, n + 1, queries), k, v, part(gate, n, n + 1, queries), own);
-                return own.toFloatArray();
+                CacheRows.Kept kept = CacheRows.kept(arena, cacheType, tokens, HEADS, DIM, VALUE_DIM);
+                float[] own = attend(arena, queries, n, kept);
+                if (cacheType == DataType.I8) {
+                    float[] exact =
+                            attend(arena, queries, n, CacheRows.kept(arena, type, tokens, HEADS, DIM, VALUE_DIM));
+                    for (int i = 0; i < own.length; i++) {
+                        int row = i / VALUE_DIM;
+                        assertThat((double) own[i])
+                                .as("quantized, element %d", i)
+                                .isCloseTo(exact[i], within(quantizationError(row, n, tokens)));
+                    }
+                }
+                return own;
             }
+        }
+
+        private float[] attend(Arena arena, int queries, int n, CacheRows.Kept kept) {
+            Tensor own = Tensor.allocate(arena, type, 1, queries, QUERY_HEADS, VALUE_DIM);
+            attention.forward(
+                    Operands.of(part(q, n, n + 1, queries), kept.k(), kept.v(), part(gate, n, n + 1, queries), own)
+                            .withScales(kept.scales()));
+            return own.toFloatArray();
+        }
+
+        /**
+         * A key is off by half a scale per element at most, so a score by {@code s = scale * sum |q| * half a scale}, a weight by a
+         * factor of {@code e^2s}, and the result by that times the largest value plus half a scale of the values; to which the
+         * rounding of 16-bit types is added. The gate, a sigmoid, makes it smaller.
+         */
+        private double quantizationError(int row, int n, List<Integer> tokens) {
+            int head = row % QUERY_HEADS / (QUERY_HEADS / HEADS);
+            double keyScale = 0;
+            double valueScale = 0;
+            for (int token : tokens) {
+                keyScale = Math.max(keyScale, CacheRows.keyScale(token, head, DIM));
+                valueScale = Math.max(valueScale, CacheRows.valueScale(token, head, VALUE_DIM));
+            }
+            double sum = 0;
+            for (int d = 0; d < DIM; d++) {
+                sum += Math.abs(q.getFloat(n, row / QUERY_HEADS, row % QUERY_HEADS, d));
+            }
+            double score = SETTING.scale() * sum * keyScale / 2;
+            double most = valueScale * 127;
+            double rounding = type == DataType.F32 ? 1e-5 : 0x1p-6;
+            return Math.expm1(2 * score) * most + valueScale / 2 + rounding * most;
         }
 
         private static Tensor part(Tensor tensor, int from, int to, int queries) {

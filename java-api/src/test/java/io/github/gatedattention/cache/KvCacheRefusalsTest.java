@@ -117,8 +117,11 @@ class KvCacheRefusalsTest {
         refused("v has 16 elements on axis 3, but valueHeadDim is 8", () -> cache.append(id, k, f32(1, 3, HEADS, DIM)));
         refused("v has 2 tokens on axis 0, but k has 3", () -> cache.append(id, k, f32(2, HEADS, VALUE_DIM)));
         refused(
-                "k is BF16, but the cache's dataType is F32",
-                () -> cache.append(id, Tensor.allocate(arena, DataType.BF16, 3, HEADS, DIM), v));
+                "k is I8, but tokens are appended as F32, BF16 or F16",
+                () -> cache.append(id, Tensor.allocate(arena, DataType.I8, 3, HEADS, DIM), v));
+        refused(
+                "v is I32, but tokens are appended as F32, BF16 or F16",
+                () -> cache.append(id, k, Tensor.allocate(arena, DataType.I32, 3, HEADS, VALUE_DIM)));
         refused(
                 "k has 2 axes, but must have 3 (tokens, heads, elements) or 4 (sequences before them)",
                 () -> cache.append(id, f32(HEADS, DIM), v));
@@ -135,6 +138,27 @@ class KvCacheRefusalsTest {
                 .isInstanceOf(NullPointerException.class)
                 .hasMessage("k is null");
         assertUnchanged();
+    }
+
+    /** The scales of a cache of whole numbers are its memory too. */
+    @Test
+    void scalesAsTokens() {
+        try (KvCache whole = KvCache.paged(6, 4)
+                .keyValueHeads(8)
+                .headDim(8)
+                .dataType(DataType.I8)
+                .build()) {
+            long one = whole.allocate();
+            Tensor scales = whole.scales().keys().slice(0, 0, 2).reshape(1, 8, 8);
+            assertThatThrownBy(() -> whole.append(one, scales, f32(1, 8, 8)))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessage(
+                            "k lies in the cache itself, but tokens are appended from other memory; copy them first");
+            assertThat(whole.length(one)).isZero();
+            assertThatThrownBy(() -> whole.scales().values().setFloat(1, 0, 0, 0))
+                    .isInstanceOf(IllegalArgumentException.class);
+        }
+        assertThat(cache.scales()).isNull();
     }
 
     @Test
@@ -278,7 +302,7 @@ class KvCacheRefusalsTest {
         builder.headDim(8).valueHeadDim(12);
         refused("valueHeadDim is 12, but must be a multiple of 8 from 8 to 512", builder::build);
         builder.valueHeadDim(8).dataType(DataType.I32);
-        refused("dataType is I32, but must be F32, BF16 or F16", builder::build);
+        refused("dataType is I32, but must be F32, BF16, F16 or I8", builder::build);
     }
 
     /** Pages that sequences share are not to be written around the cache. */

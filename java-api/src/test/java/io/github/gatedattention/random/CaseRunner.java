@@ -4,6 +4,7 @@ import io.github.gatedattention.DataType;
 import io.github.gatedattention.GatedAttention;
 import io.github.gatedattention.Operands;
 import io.github.gatedattention.PreparedForward;
+import io.github.gatedattention.Scales;
 import io.github.gatedattention.Tensor;
 import io.github.gatedattention.reference.Agreement;
 import io.github.gatedattention.reference.DoubleTensor;
@@ -35,8 +36,9 @@ final class CaseRunner {
     String run(Expected expected, Agreement outAgreement, Agreement lseAgreement) {
         try (Arena arena = random.nextBoolean() ? Arena.ofConfined() : Arena.ofShared()) {
             Region q = region(arena, drawn.type, drawn.q);
-            Region k = region(arena, drawn.type, drawn.k);
-            Region v = region(arena, drawn.type, drawn.v);
+            RandomCase.Quantized quantized = drawn.quantized;
+            Region k = region(arena, drawn.keyType, quantized == null ? drawn.k : quantized.k());
+            Region v = region(arena, drawn.keyType, quantized == null ? drawn.v : quantized.v());
             Region gate = drawn.gate == null ? null : region(arena, drawn.gateType, drawn.gate);
             Tensor gateView = gate == null ? null : sometimesExpanded(gate.view());
             Region out = drawn.outIsQ ? q : drawn.outIsGate ? gate : empty(arena, drawn.type, expected.out());
@@ -46,7 +48,8 @@ final class CaseRunner {
                     .withNormWeight(drawn.normWeight == null ? null : normWeight(arena))
                     .withSink(drawn.sink == null ? null : sink(arena))
                     .withKeyLengths(drawn.keyLengths == null ? null : keyLengths(arena))
-                    .withLse(lse == null ? null : lse.view());
+                    .withLse(lse == null ? null : lse.view())
+                    .withScales(quantized == null ? null : scales(arena, quantized));
             inputs.forEach(Region::remember);
             out.remember();
             try (GatedAttention attention = target.builder(drawn.setting, drawn.type, drawn.q, drawn.k, drawn.v)
@@ -62,7 +65,8 @@ final class CaseRunner {
         boolean plain = operands.normWeight() == null
                 && operands.sequences() == null
                 && operands.lse() == null
-                && operands.sink() == null;
+                && operands.sink() == null
+                && operands.scales() == null;
         switch (random.nextInt(3)) {
             case 0 -> {
                 PreparedForward prepared = attention.prepare(operands);
@@ -148,6 +152,17 @@ final class CaseRunner {
 
     private Tensor sink(Arena arena) {
         Region region = empty(arena, drawn.sinkType, drawn.sink.values().length).fill(drawn.sink);
+        inputs.add(region);
+        return region.view();
+    }
+
+    private Scales scales(Arena arena, RandomCase.Quantized quantized) {
+        return new Scales(scale(arena, quantized.kScales()), scale(arena, quantized.vScales()));
+    }
+
+    private Tensor scale(Arena arena, DoubleTensor scales) {
+        int[] shape = scales.shape();
+        Region region = empty(arena, DataType.F32, shape[1], shape[2], shape[3]).fill(scales);
         inputs.add(region);
         return region.view();
     }

@@ -28,6 +28,11 @@ final class RandomCase {
     final DoubleTensor q;
     final DoubleTensor k;
     final DoubleTensor v;
+    /** The type that k and v are stored in. */
+    final DataType keyType;
+    /** Of I8: what is stored; k and v are what that stands for. */
+    final @Nullable Quantized quantized;
+
     final @Nullable DoubleTensor gate;
     final DataType gateType;
     final @Nullable DoubleTensor normWeight;
@@ -40,6 +45,9 @@ final class RandomCase {
     final int threads;
 
     private final RandomGenerator random;
+
+    /** Whole numbers and their scales, a scale per row. */
+    record Quantized(DoubleTensor k, DoubleTensor kScales, DoubleTensor v, DoubleTensor vScales) {}
 
     RandomCase(long seed) {
         this.seed = seed;
@@ -68,12 +76,15 @@ final class RandomCase {
         double outlying = random.nextInt(8) == 0 ? 2 * random.nextDouble() : 0;
         q = withOutliers(normal(mean, spread, batch, seqQ, headsQ, dim), outlying)
                 .rounded(type);
+        keyType = keyType();
+        DataType finer = keyType == DataType.I8 ? DataType.F32 : keyType;
         k = withOutliers(normal(mean, spread, batch, seqK, headsKv, dim), outlying)
-                .rounded(type);
+                .rounded(finer);
         v = normal(random.nextInt(4) == 0 ? random.nextGaussian() : 0, 1, batch, seqK, headsKv, dimV)
-                .rounded(type);
+                .rounded(finer);
         keyLengths = random.nextInt(3) == 0 ? lengths(batch, seqK) : null;
         hideUnseenKeys();
+        quantized = keyType == DataType.I8 ? quantize() : null;
 
         gateType = pick(FLOATING);
         gate = setting.gated() ? randomGate(batch, seqQ, headsQ, dimV) : null;
@@ -142,6 +153,51 @@ final class RandomCase {
     private float softcap() {
         RandomGenerator own = new SplittableRandom(seed * 3 + 1);
         return own.nextInt(4) == 0 ? new float[] {1, 5, 20, 50, 1000}[own.nextInt(5)] : 0;
+    }
+
+    /** Likewise: keys and values as q, narrower, or whole numbers. */
+    private DataType keyType() {
+        RandomGenerator own = new SplittableRandom(seed * 5 + 2);
+        return switch (own.nextInt(8)) {
+            case 0, 1 -> DataType.I8;
+            case 2 -> type == DataType.F32 ? DataType.BF16 : type;
+            case 3 -> type == DataType.F32 ? DataType.F16 : type;
+            default -> type;
+        };
+    }
+
+    private Quantized quantize() {
+        RandomGenerator own = new SplittableRandom(seed * 7 + 3);
+        DoubleTensor kScales = scales(k);
+        DoubleTensor vScales = scales(v);
+        return new Quantized(numbers(own, k, kScales), kScales, numbers(own, v, vScales), vScales);
+    }
+
+    /** The rows' largest magnitudes over 127, as floats. */
+    private static DoubleTensor scales(DoubleTensor rows) {
+        int dim = rows.shape()[3];
+        DoubleTensor scales = DoubleTensor.zeros(1, rows.shape()[0], rows.shape()[1], rows.shape()[2]);
+        for (int row = 0; row < scales.values().length; row++) {
+            double most = 0;
+            for (int d = 0; d < dim; d++) {
+                most = Math.max(most, Math.abs(rows.values()[row * dim + d]));
+            }
+            scales.values()[row] = (float) (most / 127);
+        }
+        return scales;
+    }
+
+    /** Rounds a tensor to its scales in place; gives the whole numbers, anything where a row is hidden. */
+    private static DoubleTensor numbers(RandomGenerator own, DoubleTensor rows, DoubleTensor scales) {
+        int dim = rows.shape()[3];
+        DoubleTensor numbers = DoubleTensor.zeros(rows.shape());
+        for (int n = 0; n < numbers.values().length; n++) {
+            double scale = scales.values()[n / dim];
+            double number = Math.clamp(Math.rint(rows.values()[n] / scale), -127, 127);
+            numbers.values()[n] = Double.isNaN(number) ? own.nextInt(-128, 128) : number;
+            rows.values()[n] = numbers.values()[n] * scale;
+        }
+        return numbers;
     }
 
     /** A side of the window: mostly a few keys, sometimes all, sometimes a number that would overflow when added to. */
@@ -236,7 +292,8 @@ final class RandomCase {
 
     @Override
     public String toString() {
-        return "case " + seed + ": " + type + " q " + Arrays.toString(q.shape()) + " k " + Arrays.toString(k.shape())
+        return "case " + seed + ": " + type + " keys " + keyType + " q " + Arrays.toString(q.shape()) + " k "
+                + Arrays.toString(k.shape())
                 + " v "
                 + Arrays.toString(v.shape()) + " gate "
                 + (gate == null ? "none" : gateType + Arrays.toString(gate.shape()))

@@ -17,7 +17,7 @@ public final class Floats {
             case F32 -> (float) x;
             case BF16 -> round(x, 8, -133);
             case F16 -> Float.float16ToFloat(Float.floatToFloat16((float) round(x, 11, -24)));
-            case I32 -> throw new IllegalArgumentException("I32 holds no fractions");
+            case I32, I8 -> throw new IllegalArgumentException(type + " holds no fractions");
         };
     }
 
@@ -36,7 +36,7 @@ public final class Floats {
             case F32 -> 0x1p-23;
             case BF16 -> 0x1p-9;
             case F16 -> 0x1p-12;
-            case I32 -> throw new IllegalArgumentException("I32 has no epsilon");
+            case I32, I8 -> throw new IllegalArgumentException(type + " has no epsilon");
         };
     }
 
@@ -52,11 +52,12 @@ public final class Floats {
 
     /** Writes {@code x}, rounded, as element {@code index}. */
     public static void put(MemorySegment segment, DataType type, long index, double x) {
-        double rounded = round(type, x);
+        double rounded = type == DataType.I8 ? x : round(type, x);
         switch (type) {
             case F32 -> segment.set(FLOAT, index * 4, (float) rounded);
             case BF16 -> segment.set(SHORT, index * 2, (short) (Float.floatToRawIntBits((float) rounded) >>> 16));
             case F16 -> segment.set(SHORT, index * 2, Float.floatToFloat16((float) rounded));
+            case I8 -> segment.set(ValueLayout.JAVA_BYTE, index, (byte) rounded);
             case I32 -> throw new IllegalArgumentException("I32 holds no fractions");
         }
     }
@@ -68,6 +69,7 @@ public final class Floats {
             case BF16 -> Float.intBitsToFloat(segment.get(SHORT, index * 2) << 16);
             case F16 -> Float.float16ToFloat(segment.get(SHORT, index * 2));
             case I32 -> segment.get(ValueLayout.JAVA_INT_UNALIGNED, index * 4);
+            case I8 -> segment.get(ValueLayout.JAVA_BYTE, index);
         };
     }
 }

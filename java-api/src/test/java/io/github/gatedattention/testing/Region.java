@@ -50,7 +50,10 @@ public final class Region {
     }
 
     private static void poison(MemorySegment memory, DataType type, long element) {
-        if (type.byteSize() == 2) {
+        if (type == DataType.I8) {
+            memory.set(ValueLayout.JAVA_BYTE, element, (byte)
+                    0x7F); // no integer is a NaN: at least it would be seen to change
+        } else if (type.byteSize() == 2) {
             memory.setAtIndex(ValueLayout.JAVA_SHORT, element, POISON_16);
         } else {
             memory.setAtIndex(ValueLayout.JAVA_INT, element, POISON_32);

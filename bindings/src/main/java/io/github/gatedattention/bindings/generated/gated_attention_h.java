@@ -1037,6 +1037,8 @@ public class gated_attention_h extends gated_attention_h$shared {
             gated_attention_h.C_POINTER,
             gated_attention_h.C_POINTER,
             gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
             gated_attention_h.C_POINTER
         );
 
@@ -1048,7 +1050,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * ga_status ga_attention_forward_holding(ga_runtime runtime, const ga_attention_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13)
+     * ga_status ga_attention_forward_holding(ga_runtime runtime, const ga_attention_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13, const void *hold14, const void *hold15)
      * }
      */
     public static FunctionDescriptor ga_attention_forward_holding$descriptor() {
@@ -1058,7 +1060,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * ga_status ga_attention_forward_holding(ga_runtime runtime, const ga_attention_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13)
+     * ga_status ga_attention_forward_holding(ga_runtime runtime, const ga_attention_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13, const void *hold14, const void *hold15)
      * }
      */
     public static MethodHandle ga_attention_forward_holding$handle() {
@@ -1068,7 +1070,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * ga_status ga_attention_forward_holding(ga_runtime runtime, const ga_attention_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13)
+     * ga_status ga_attention_forward_holding(ga_runtime runtime, const ga_attention_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13, const void *hold14, const void *hold15)
      * }
      */
     public static MemorySegment ga_attention_forward_holding$address() {
@@ -1077,16 +1079,16 @@ public class gated_attention_h extends gated_attention_h$shared {
 
     /**
      * {@snippet lang=c :
-     * ga_status ga_attention_forward_holding(ga_runtime runtime, const ga_attention_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13)
+     * ga_status ga_attention_forward_holding(ga_runtime runtime, const ga_attention_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13, const void *hold14, const void *hold15)
      * }
      */
-    public static int ga_attention_forward_holding(long runtime, MemorySegment params, MemorySegment error, MemorySegment hold0, MemorySegment hold1, MemorySegment hold2, MemorySegment hold3, MemorySegment hold4, MemorySegment hold5, MemorySegment hold6, MemorySegment hold7, MemorySegment hold8, MemorySegment hold9, MemorySegment hold10, MemorySegment hold11, MemorySegment hold12, MemorySegment hold13) {
+    public static int ga_attention_forward_holding(long runtime, MemorySegment params, MemorySegment error, MemorySegment hold0, MemorySegment hold1, MemorySegment hold2, MemorySegment hold3, MemorySegment hold4, MemorySegment hold5, MemorySegment hold6, MemorySegment hold7, MemorySegment hold8, MemorySegment hold9, MemorySegment hold10, MemorySegment hold11, MemorySegment hold12, MemorySegment hold13, MemorySegment hold14, MemorySegment hold15) {
         var mh$ = ga_attention_forward_holding.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("ga_attention_forward_holding", runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8, hold9, hold10, hold11, hold12, hold13);
+                traceDowncall("ga_attention_forward_holding", runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8, hold9, hold10, hold11, hold12, hold13, hold14, hold15);
             }
-            return (int)mh$.invokeExact(runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8, hold9, hold10, hold11, hold12, hold13);
+            return (int)mh$.invokeExact(runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8, hold9, hold10, hold11, hold12, hold13, hold14, hold15);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

@@ -61,6 +61,10 @@ record CaseSettings(
             "pre",
             "norm_eps",
             "round_before_gate");
+    /** Those of a merge: the others acted when the partial results were made. */
+    private static final List<String> MERGE_KEYS =
+            List.of("type", "activation", "combination", "pre", "norm_eps", "round_before_gate");
+
     private static final float DEFAULT_NORM_EPS = 1e-6f;
 
     /** A decimal number as other languages print it; Java's own parser would also take {@code NaN}, {@code 1f} and {@code 0x1p3}. */
@@ -68,12 +72,26 @@ record CaseSettings(
 
     /** Reads metadata; its exceptions do not name the file. */
     static CaseSettings parse(Map<String, String> metadata) {
+        checkKeys(metadata, "", KEYS);
+        return settings(metadata);
+    }
+
+    /** Reads the metadata of a merge, but for the type. */
+    static CaseSettings parseMerge(Map<String, String> metadata) {
+        checkKeys(metadata, " of a merge", MERGE_KEYS);
+        return settings(metadata);
+    }
+
+    private static void checkKeys(Map<String, String> metadata, String of, List<String> keys) {
         for (String key : metadata.keySet()) {
-            if (!KEYS.contains(key)) {
+            if (!keys.contains(key)) {
                 throw new InputException(
-                        "unknown metadata key " + Text.quote(key) + ", allowed are " + String.join(", ", KEYS));
+                        "unknown metadata key " + Text.quote(key) + of + ", allowed are " + String.join(", ", keys));
             }
         }
+    }
+
+    private static CaseSettings settings(Map<String, String> metadata) {
         return new CaseSettings(
                 flag(metadata, "causal"),
                 window(metadata, "window_left"),

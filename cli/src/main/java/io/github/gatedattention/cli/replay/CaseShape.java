@@ -21,7 +21,7 @@ import org.jspecify.annotations.Nullable;
  * @param keys keys per sequence, Sk; of all sequences when they are packed, of a page when they are paged
  * @param keyValueHeads key/value heads, Hkv
  * @param valueHeadDim elements of a value, Dv
- * @param type the type of q, k, v and the result
+ * @param type the type of q and the result
  * @param sequences where the sequences lie
  */
 record CaseShape(
@@ -35,7 +35,8 @@ record CaseShape(
         DataType type,
         CaseSequences sequences) {
     private static final List<String> NAMES = Stream.concat(
-                    Stream.of("q", "k", "v", "gate", "norm_weight", "sink"), CaseSequences.NAMES.stream())
+                    Stream.of("q", "k", "v", "k_scale", "v_scale", "gate", "norm_weight", "sink"),
+                    CaseSequences.NAMES.stream())
             .toList();
     private static final int MAX_HEADS = 1 << 20;
     private static final int MIN_DIM = 8;
@@ -72,8 +73,13 @@ record CaseShape(
             throw new InputException("q has " + shape.queryHeads + " heads, which is no multiple of the "
                     + shape.keyValueHeads + " heads of k");
         }
-        sameType(k, q);
-        sameType(v, q);
+        keyType(k, q);
+        if (v.dtype() != k.dtype()) {
+            throw new InputException("v is " + v.dtype() + ", it must be of the type of k, " + k.dtype());
+        }
+        for (String name : List.of("k_scale", "v_scale")) {
+            scale(tensors.get(name), name, k, entries, shape.keys, shape.keyValueHeads);
+        }
         shared(tensors.get("gate"), shape.batch, shape.queries, shape.queryHeads, shape.valueHeadDim);
         shared(tensors.get("norm_weight"), shape.queryHeads, shape.valueHeadDim);
         shared(tensors.get("sink"), shape.queryHeads);
@@ -88,6 +94,39 @@ record CaseShape(
         return tensor;
     }
 
+    /** The type of k or v as the library calls it. */
+    static DataType keyType(SafetensorsTensor tensor) {
+        return tensor.dtype() == SafetensorsType.I8 ? DataType.I8 : type(tensor);
+    }
+
+    private static void keyType(SafetensorsTensor k, SafetensorsTensor q) {
+        boolean narrower = q.dtype() == SafetensorsType.F32
+                && (k.dtype() == SafetensorsType.BF16 || k.dtype() == SafetensorsType.F16);
+        if (k.dtype() != q.dtype() && k.dtype() != SafetensorsType.I8 && !narrower) {
+            throw new InputException("k is " + k.dtype() + ", with q of " + q.dtype() + " it must be "
+                    + (q.dtype() == SafetensorsType.F32 ? "F32, BF16, F16" : q.dtype()) + " or I8");
+        }
+    }
+
+    private static void scale(
+            @Nullable SafetensorsTensor scale, String name, SafetensorsTensor k, long entries, long keys, long heads) {
+        boolean whole = k.dtype() == SafetensorsType.I8;
+        if (scale == null) {
+            if (whole) {
+                throw new InputException("tensor \"" + name + "\" is missing; where k and v are I8 they need scales");
+            }
+            return;
+        }
+        if (!whole) {
+            throw new InputException(
+                    "tensor " + name + " is given, but k is " + k.dtype() + "; only I8 keys and values have scales");
+        }
+        if (scale.dtype() != SafetensorsType.F32) {
+            throw new InputException(name + " is " + scale.dtype() + ", it must be F32");
+        }
+        extents(scale, "the shape of k", entries, keys, heads);
+    }
+
     /** The type of a tensor as the library calls it. */
     static DataType type(SafetensorsTensor tensor) {
         return switch (tensor.dtype()) {
@@ -99,12 +138,7 @@ record CaseShape(
         };
     }
 
-    /** The type of the result as safetensors calls it. */
-    SafetensorsType resultType() {
-        return SafetensorsType.valueOf(type.name());
-    }
-
-    private static void rank(SafetensorsTensor tensor, int rank, String axes) {
+    static void rank(SafetensorsTensor tensor, int rank, String axes) {
         if (tensor.shape().length != rank) {
             throw new InputException(describe(tensor) + ", which has " + tensor.shape().length + " axes, it must have "
                     + rank + ": " + axes);
@@ -112,31 +146,39 @@ record CaseShape(
     }
 
     private static int heads(SafetensorsTensor tensor) {
-        long heads = tensor.shape()[2];
+        return heads(tensor, 2);
+    }
+
+    static int heads(SafetensorsTensor tensor, int axis) {
+        long heads = tensor.shape()[axis];
         if (heads < 1 || heads > MAX_HEADS) {
-            throw new InputException(
-                    describe(tensor) + ", which has " + heads + " heads (axis 2), it must have 1 to " + MAX_HEADS);
+            throw new InputException(describe(tensor) + ", which has " + heads + " heads (axis " + axis
+                    + "), it must have 1 to " + MAX_HEADS);
         }
         return (int) heads;
     }
 
     private static int dim(SafetensorsTensor tensor) {
-        long dim = tensor.shape()[3];
+        return dim(tensor, 3);
+    }
+
+    static int dim(SafetensorsTensor tensor, int axis) {
+        long dim = tensor.shape()[axis];
         if (dim < MIN_DIM || dim > MAX_DIM || dim % MIN_DIM != 0) {
-            throw new InputException(describe(tensor) + ", whose head dimension (axis 3) is " + dim
+            throw new InputException(describe(tensor) + ", whose head dimension (axis " + axis + ") is " + dim
                     + ", it must be a multiple of " + MIN_DIM + " from " + MIN_DIM + " to " + MAX_DIM);
         }
         return (int) dim;
     }
 
-    private static void extents(SafetensorsTensor tensor, String reason, long... expected) {
+    static void extents(SafetensorsTensor tensor, String reason, long... expected) {
         if (!Arrays.equals(tensor.shape(), expected)) {
             throw new InputException(
                     describe(tensor) + ", it must be " + Arrays.toString(expected) + " to fit " + reason);
         }
     }
 
-    private static void shared(@Nullable SafetensorsTensor tensor, long... expected) {
+    static void shared(@Nullable SafetensorsTensor tensor, long... expected) {
         if (tensor == null) {
             return;
         }
@@ -149,13 +191,6 @@ record CaseShape(
         if (!fits) {
             throw new InputException(describe(tensor) + ", it must be " + Arrays.toString(expected)
                     + " or have 1 on some of these axes");
-        }
-    }
-
-    private static void sameType(SafetensorsTensor tensor, SafetensorsTensor q) {
-        if (tensor.dtype() != q.dtype()) {
-            throw new InputException(
-                    tensor.name() + " is " + tensor.dtype() + ", it must be of the type of q, " + q.dtype());
         }
     }
 

@@ -5,6 +5,7 @@ import io.github.gatedattention.Gate;
 import io.github.gatedattention.GatedAttention;
 import io.github.gatedattention.GatedAttentionException;
 import io.github.gatedattention.Operands;
+import io.github.gatedattention.Scales;
 import io.github.gatedattention.Status;
 import io.github.gatedattention.Tensor;
 import io.github.gatedattention.cli.InputException;
@@ -15,8 +16,10 @@ import io.github.gatedattention.safetensors.SafetensorsTensor;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /** One case: a file whose tensors and settings were checked, ready to compute. */
 final class ReplayCase {
@@ -35,22 +38,25 @@ final class ReplayCase {
     }
 
     /**
-     * Reads and checks a case.
+     * Checks a case.
      *
      * @param arena owner of the tensors; shared, because worker threads compute
      * @throws InputException when the file or its content is wrong, naming the file
      */
-    static ReplayCase read(Path file, Arena arena) {
-        SafetensorsFile content;
+    static ReplayCase of(Path file, SafetensorsFile content, Arena arena) {
+        return naming(file, () -> read(file, content, arena));
+    }
+
+    /** Reads a file; its exceptions name it. */
+    static SafetensorsFile content(Path file, Arena arena) {
         try {
-            content = SafetensorsFile.read(file, arena);
+            return SafetensorsFile.read(file, arena);
         } catch (SafetensorsException e) {
             throw new InputException(String.valueOf(e.getMessage()), e);
         }
-        return naming(file, () -> of(file, content, arena));
     }
 
-    private static ReplayCase of(Path file, SafetensorsFile content, Arena arena) {
+    private static ReplayCase read(Path file, SafetensorsFile content, Arena arena) {
         Map<String, SafetensorsTensor> tensors = content.tensors();
         CaseShape shape = CaseShape.of(tensors);
         CaseSettings settings = CaseSettings.parse(content.metadata());
@@ -64,19 +70,31 @@ final class ReplayCase {
         Tensor lse = Tensor.allocate(arena, DataType.F32, shape.batch(), shape.queryHeads(), shape.queries());
         Operands operands = Operands.of(
                         view(tensors, "q").orElseThrow(),
-                        view(tensors, "k").orElseThrow(),
-                        view(tensors, "v").orElseThrow(),
+                        keys(tensors.get("k")),
+                        keys(tensors.get("v")),
                         scores.orElse(null),
                         out)
                 .withNormWeight(weight.orElse(null))
                 .withSink(view(tensors, "sink").orElse(null))
+                .withScales(scales(tensors))
                 .withSequences(shape.sequences().operand())
                 .withLse(lse);
         Gate gate = settings.gate(scores.map(tensor -> tensor.dim(3)).orElse(0L));
         return new ReplayCase(file, shape, gate, settings, operands);
     }
 
-    private static Optional<Tensor> view(Map<String, SafetensorsTensor> tensors, String name) {
+    private static Tensor keys(@Nullable SafetensorsTensor tensor) {
+        SafetensorsTensor there = Objects.requireNonNull(tensor);
+        return Tensor.of(there.data(), CaseShape.keyType(there), there.shape());
+    }
+
+    private static @Nullable Scales scales(Map<String, SafetensorsTensor> tensors) {
+        Optional<Tensor> keys = view(tensors, "k_scale");
+        return keys.map(tensor -> new Scales(tensor, view(tensors, "v_scale").orElseThrow()))
+                .orElse(null);
+    }
+
+    static Optional<Tensor> view(Map<String, SafetensorsTensor> tensors, String name) {
         return Optional.ofNullable(tensors.get(name))
                 .map(tensor -> Tensor.of(tensor.data(), CaseShape.type(tensor), tensor.shape()));
     }

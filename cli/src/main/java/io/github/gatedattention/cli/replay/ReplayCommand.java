@@ -3,6 +3,7 @@ package io.github.gatedattention.cli.replay;
 import io.github.gatedattention.GatedAttention;
 import io.github.gatedattention.InstructionSet;
 import io.github.gatedattention.Plan;
+import io.github.gatedattention.Tensor;
 import io.github.gatedattention.cli.Backends;
 import io.github.gatedattention.cli.InputException;
 import io.github.gatedattention.cli.Names;
@@ -46,6 +47,10 @@ import picocli.CommandLine.Spec;
             "",
             "Sequences of their own lengths are described by I32 tensors: query_lengths, key_lengths, key_starts [B], or"
                     + " cu_seqlens_q, cu_seqlens_k [B+1] where they are packed, or block_table [B,N] for a paged cache.",
+            "",
+            "Keys and values may be narrower than q of F32, or I8 with k_scale and v_scale [B,Sk,Hkv].",
+            "",
+            "A case with partial_out [N,B,Sq,Hq,Dv] and partial_lse [N,B,Hq,Sq] merges partial results over disjoint keys.",
             "",
             "All cases are checked before the first result is written.",
             ""
@@ -116,7 +121,12 @@ public final class ReplayCommand implements Callable<Integer> {
     /** Reads and plans a case without computing it. */
     private static void check(Path file, ReplayOptions options) {
         try (Arena arena = Arena.ofShared()) {
-            ReplayCase replay = ReplayCase.read(file, arena);
+            SafetensorsFile content = ReplayCase.content(file, arena);
+            if (MergeCase.is(content)) {
+                MergeCase.of(file, content, arena).attention(options).close();
+                return;
+            }
+            ReplayCase replay = ReplayCase.of(file, content, arena);
             try (GatedAttention attention = replay.attention(options)) {
                 ReplayCase.naming(file, () -> attention.explain(replay.operands()));
             }
@@ -125,7 +135,12 @@ public final class ReplayCommand implements Callable<Integer> {
 
     private void run(Path file, Path target, ReplayOptions options) {
         try (Arena arena = Arena.ofShared()) {
-            ReplayCase replay = ReplayCase.read(file, arena);
+            SafetensorsFile content = ReplayCase.content(file, arena);
+            if (MergeCase.is(content)) {
+                merge(file, target, MergeCase.of(file, content, arena), options);
+                return;
+            }
+            ReplayCase replay = ReplayCase.of(file, content, arena);
             try (GatedAttention attention = replay.attention(options)) {
                 Plan plan = attention.explain(replay.operands());
                 long start = System.nanoTime();
@@ -134,48 +149,57 @@ public final class ReplayCommand implements Callable<Integer> {
                     return plan;
                 });
                 double milliseconds = (System.nanoTime() - start) / 1e6;
-                write(target, replay, plan);
-                report(file, plan, milliseconds, target);
+                write(
+                        target,
+                        replay.operands().out(),
+                        Objects.requireNonNull(replay.operands().lse()),
+                        attention,
+                        plan.kernel());
+                report(file, attention, plan.kernel(), milliseconds, target);
             }
         }
     }
 
-    private void report(Path file, Plan plan, double milliseconds, Path target) {
+    private void merge(Path file, Path target, MergeCase merge, ReplayOptions options) {
+        try (GatedAttention attention = merge.attention(options)) {
+            long start = System.nanoTime();
+            merge.merge(attention);
+            double milliseconds = (System.nanoTime() - start) / 1e6;
+            write(target, merge.out(), merge.lse(), attention, "merge");
+            report(file, attention, "merge", milliseconds, target);
+        }
+    }
+
+    private void report(Path file, GatedAttention attention, String kernel, double milliseconds, Path target) {
         PrintWriter console = spec.commandLine().getOut();
         console.println(Text.line(String.format(
                 Locale.ROOT,
                 "%s: %s, %s, %d threads, %.3f ms -> %s",
                 file,
-                plan.kernel(),
-                Names.of(plan.instructionSet()),
-                plan.threads(),
+                kernel,
+                Names.of(attention.instructionSet()),
+                attention.threads(),
                 milliseconds,
                 target)));
         console.flush();
     }
 
-    private static void write(Path target, ReplayCase replay, Plan plan) {
-        CaseShape shape = replay.shape();
-        var result = new SafetensorsTensor(
-                "out",
-                shape.resultType(),
-                new long[] {shape.batch(), shape.queries(), shape.queryHeads(), shape.valueHeadDim()},
-                replay.operands().out().segment());
-        var lse = new SafetensorsTensor(
-                "lse",
-                SafetensorsType.F32,
-                new long[] {shape.batch(), shape.queryHeads(), shape.queries()},
-                Objects.requireNonNull(replay.operands().lse()).segment());
+    private static void write(Path target, Tensor out, Tensor lse, GatedAttention attention, String kernel) {
         Map<String, String> metadata = Map.of(
-                "backend", plan.backend(),
-                "kernel", plan.kernel(),
-                "instruction_set", Names.of(plan.instructionSet()),
-                "threads", Integer.toString(plan.threads()),
+                "backend", attention.backend().name(),
+                "kernel", kernel,
+                "instruction_set", Names.of(attention.instructionSet()),
+                "threads", Integer.toString(attention.threads()),
                 "version", Version.current());
         try {
-            SafetensorsFile.write(target, Map.of("out", result, "lse", lse), metadata);
+            SafetensorsFile.write(target, Map.of("out", stored("out", out), "lse", stored("lse", lse)), metadata);
         } catch (SafetensorsException e) {
             throw new InputException(String.valueOf(e.getMessage()), e);
         }
+    }
+
+    private static SafetensorsTensor stored(String name, Tensor tensor) {
+        return new SafetensorsTensor(
+                name, SafetensorsType.valueOf(tensor.dataType().name()), tensor.shape(), tensor.segment());
     }
 }

@@ -46,6 +46,30 @@ final class CaseFile {
         }
     }
 
+    /** A merge of 3 partial results instead: B 2, Sq 3, Hq 4, Dv 8. */
+    static CaseFile merge(DataType type) {
+        return new CaseFile(type)
+                .without("q")
+                .without("k")
+                .without("v")
+                .with("partial_out", type, 3, 2, 3, 4, 8)
+                .with("partial_lse", DataType.F32, 3, 2, 4, 3);
+    }
+
+    /** Whole numbers for keys and values, with their scales. */
+    CaseFile withWholeNumbers() {
+        return bytes("k", 2, 5, 2, 16)
+                .bytes("v", 2, 5, 2, 8)
+                .with("k_scale", DataType.F32, 2, 5, 2)
+                .with("v_scale", DataType.F32, 2, 5, 2);
+    }
+
+    private CaseFile bytes(String name, long... shape) {
+        byte[] values = new byte[(int) Arrays.stream(shape).reduce(1, Math::multiplyExact)];
+        random.nextBytes(values);
+        return with(name, SafetensorsType.I8, values, shape);
+    }
+
     /** Adds or replaces a tensor of any type. */
     CaseFile with(String name, SafetensorsType type, byte[] bytes, long... shape) {
         tensors.put(name, new SafetensorsTensor(name, type, shape, MemorySegment.ofArray(bytes)));

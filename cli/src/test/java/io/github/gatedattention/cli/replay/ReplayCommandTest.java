@@ -14,8 +14,12 @@ import io.github.gatedattention.safetensors.SafetensorsType;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Locale;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -162,6 +166,160 @@ class ReplayCommandTest {
                 .hasLineCount(3);
         assertThat(filesIn(results()))
                 .containsExactlyInAnyOrder("none.safetensors", "headwise.safetensors", "window.safetensors");
+    }
+
+    /** Whole numbers, and narrower keys, against the same case with the values that they stand for. */
+    @Test
+    void keysOfOtherTypes() throws IOException {
+        Path whole = new CaseFile(DataType.F32)
+                .withWholeNumbers()
+                .metadata("causal", "true", "scale", "0.002")
+                .write(directory.resolve("whole.safetensors"));
+        Path half = new CaseFile(DataType.F32)
+                .with("k", DataType.F16, 2, 5, 2, 16)
+                .with("v", DataType.F16, 2, 5, 2, 8)
+                .metadata("causal", "true")
+                .write(directory.resolve("half.safetensors"));
+        for (Backend backend :
+                Backends.all().stream().filter(Backend::isAvailable).toList()) {
+            try (Arena arena = Arena.ofConfined()) {
+                CaseFile widened = new CaseFile(DataType.F32).metadata("causal", "true");
+                widened.with("k", SafetensorsType.F32, bytes(floats(half, "k", arena)), 2, 5, 2, 16)
+                        .with("v", SafetensorsType.F32, bytes(floats(half, "v", arena)), 2, 5, 2, 8);
+                CaseFile scaled = new CaseFile(DataType.F32).metadata("causal", "true", "scale", "0.002");
+                scaled.with("k", SafetensorsType.F32, bytes(scaled(whole, "k", arena)), 2, 5, 2, 16)
+                        .with("v", SafetensorsType.F32, bytes(scaled(whole, "v", arena)), 2, 5, 2, 8);
+                // The other tensors are the same: a case draws them first, and from the same seed.
+                Path[] wide = {
+                    widened.write(directory.resolve("widened.safetensors")),
+                    scaled.write(directory.resolve("scaled.safetensors"))
+                };
+                Outcome.of("replay", "--backend", backend.name(), "--out", results(), half, whole, wide[0], wide[1])
+                        .succeeded();
+                assertSimilar("half", "widened", arena);
+                assertSimilar("whole", "scaled", arena);
+            }
+        }
+    }
+
+    private void assertSimilar(String name, String other, Arena arena) throws IOException {
+        for (String tensor : new String[] {"out", "lse"}) {
+            float[] actual = floats(results().resolve(name + ".safetensors"), tensor, arena);
+            float[] expected = floats(results().resolve(other + ".safetensors"), tensor, arena);
+            for (int n = 0; n < expected.length; n++) {
+                assertThat((double) actual[n])
+                        .as("%s of %s, element %d", tensor, name, n)
+                        .isCloseTo(expected[n], within(1e-5 * Math.max(1, Math.abs(expected[n]))));
+            }
+        }
+    }
+
+    private float[] scaled(Path file, String name, Arena arena) throws IOException {
+        byte[] numbers =
+                SafetensorsFile.read(file, arena).tensors().get(name).data().toArray(ValueLayout.JAVA_BYTE);
+        float[] scales = floats(file, name + "_scale", arena);
+        float[] values = new float[numbers.length];
+        int dim = numbers.length / scales.length;
+        for (int n = 0; n < values.length; n++) {
+            values[n] = numbers[n] * scales[n / dim];
+        }
+        return values;
+    }
+
+    private static byte[] bytes(float[] values) {
+        ByteBuffer bytes = ByteBuffer.allocate(values.length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        bytes.asFloatBuffer().put(values);
+        return bytes.array();
+    }
+
+    /** A merge, against the formula in float64; a part that saw no key does not count. */
+    @ParameterizedTest
+    @EnumSource(names = {"F32", "BF16", "F16"})
+    void merges(DataType type) throws IOException {
+        Path file = CaseFile.merge(DataType.F32)
+                .with("sink", DataType.F32, 1)
+                .metadata("type", type.name().toLowerCase(Locale.ROOT), "activation", "identity")
+                .write(directory.resolve("merge.safetensors"));
+        for (Backend backend :
+                Backends.all().stream().filter(Backend::isAvailable).toList()) {
+            String console = Outcome.of("replay", "--backend", backend.name(), "--out", results(), file)
+                    .succeeded()
+                    .out();
+            assertThat(console)
+                    .startsWith(file + ": merge, ")
+                    .contains(" ms -> ")
+                    .hasLineCount(1);
+            try (Arena arena = Arena.ofConfined()) {
+                SafetensorsFile result = result("merge", arena);
+                assertThat(result.metadata())
+                        .containsOnlyKeys("backend", "kernel", "instruction_set", "threads", "version")
+                        .containsEntry("backend", backend.name())
+                        .containsEntry("kernel", "merge");
+                assertThat(result.tensors()).containsOnlyKeys("out", "lse");
+                assertThat(result.tensors().get("out").dtype().name()).isEqualTo(type.name());
+                assertThat(result.tensors().get("out").shape()).containsExactly(2, 3, 4, 8);
+                assertThat(result.tensors().get("lse").shape()).containsExactly(2, 4, 3);
+                float[] outs = floats(file, "partial_out", arena);
+                float[] lses = floats(file, "partial_lse", arena);
+                float[] gate = floats(file, "gate", arena);
+                double sink = floats(file, "sink", arena)[0];
+                Path target = results().resolve("merge.safetensors");
+                float[] out = floats(target, "out", arena);
+                float[] lse = floats(target, "lse", arena);
+                for (int row = 0; row < 2 * 3 * 4; row++) {
+                    int b = row / 12;
+                    int i = row / 4 % 3;
+                    int h = row % 4;
+                    double sum = Math.exp(sink);
+                    double[] y = new double[8];
+                    for (int n = 0; n < 3; n++) {
+                        double weight = Math.exp(lses[((n * 2 + b) * 4 + h) * 3 + i]);
+                        sum += weight;
+                        for (int d = 0; d < 8; d++) {
+                            y[d] += weight * outs[(n * 24 + row) * 8 + d];
+                        }
+                    }
+                    assertThat((double) lse[(b * 4 + h) * 3 + i]).isCloseTo(Math.log(sum), within(1e-5));
+                    double tolerance = type == DataType.F32 ? 1e-5 : 2e-2;
+                    for (int d = 0; d < 8; d++) {
+                        double expected = y[d] / sum * gate[row * 8 + d];
+                        assertThat((double) out[row * 8 + d])
+                                .isCloseTo(expected, within(tolerance * Math.max(1, Math.abs(expected))));
+                    }
+                }
+            }
+        }
+    }
+
+    /** Two equal parts are merged into what each was. */
+    @Test
+    void mergesWhatReplayMade() throws IOException {
+        Path part = new CaseFile(DataType.F32)
+                .without("gate")
+                .metadata("causal", "true")
+                .write(directory.resolve("part.safetensors"));
+        Outcome.of("replay", "--out", results(), part).succeeded();
+        try (Arena arena = Arena.ofConfined()) {
+            SafetensorsFile result = result("part", arena);
+            Path merge = CaseFile.merge(DataType.F32)
+                    .without("gate")
+                    .with("partial_out", SafetensorsType.F32, twice(result, "out"), 2, 2, 3, 4, 8)
+                    .with("partial_lse", SafetensorsType.F32, twice(result, "lse"), 2, 2, 4, 3)
+                    .write(directory.resolve("merge.safetensors"));
+            Outcome.of("replay", "--out", results(), merge).succeeded();
+            float[] out = floats(results().resolve("merge.safetensors"), "out", arena);
+            float[] expected = floats(results().resolve("part.safetensors"), "out", arena);
+            for (int n = 0; n < out.length; n++) {
+                assertThat((double) out[n]).isCloseTo(expected[n], within(1e-6));
+            }
+        }
+    }
+
+    private static byte[] twice(SafetensorsFile file, String name) {
+        byte[] once = file.tensors().get(name).data().toArray(ValueLayout.JAVA_BYTE);
+        byte[] two = Arrays.copyOf(once, 2 * once.length);
+        System.arraycopy(once, 0, two, once.length, once.length);
+        return two;
     }
 
     /** Packed and paged, the same sequences give the same bits. */

@@ -75,7 +75,7 @@ class ReplayRefusalTest {
                         "metadata norm_eps is -1.0, a number of at least 0 is expected"),
                 Arguments.of(
                         valid().with("mask", DataType.F32, 1),
-                        "unknown tensor \"mask\", allowed are q, k, v, gate, norm_weight, sink, query_lengths, key_lengths,"
+                        "unknown tensor \"mask\", allowed are q, k, v, k_scale, v_scale, gate, norm_weight, sink, query_lengths, key_lengths,"
                                 + " key_starts, cu_seqlens_q, cu_seqlens_k, block_table"),
                 Arguments.of(valid().without("k"), "tensor \"k\" is missing; q, k and v are required"),
                 Arguments.of(
@@ -85,7 +85,13 @@ class ReplayRefusalTest {
                         valid().with("q", SafetensorsType.F64, new byte[2 * 3 * 4 * 16 * 8], 2, 3, 4, 16),
                         "q is F64, it must be F32, BF16 or F16"),
                 Arguments.of(
-                        valid().with("k", DataType.BF16, 2, 5, 2, 16), "k is BF16, it must be of the type of q, F32"),
+                        valid().with("k", DataType.BF16, 2, 5, 2, 16), "v is F32, it must be of the type of k, BF16"),
+                Arguments.of(
+                        new CaseFile(DataType.BF16).with("k", DataType.F32, 2, 5, 2, 16),
+                        "k is F32, with q of BF16 it must be BF16 or I8"),
+                Arguments.of(
+                        valid().with("k", SafetensorsType.I32, new byte[2 * 5 * 2 * 16 * 4], 2, 5, 2, 16),
+                        "k is I32, with q of F32 it must be F32, BF16, F16 or I8"),
                 Arguments.of(
                         valid().with("k", DataType.F32, 2, 5, 2, 24),
                         "k is [2, 5, 2, 24], it must be [2, 5, 2, 16] to fit the shape of q"),
@@ -119,6 +125,96 @@ class ReplayRefusalTest {
                 Arguments.of(
                         valid().with("norm_weight", DataType.F32, 4, 8),
                         "tensor norm_weight is given, but metadata pre is not rms_norm"));
+    }
+
+    private static CaseFile whole() {
+        return valid().withWholeNumbers();
+    }
+
+    static Stream<Arguments> wrongWholeNumbers() {
+        return Stream.of(
+                Arguments.of(
+                        whole().without("k_scale"),
+                        "tensor \"k_scale\" is missing; where k and v are I8 they need scales"),
+                Arguments.of(
+                        whole().without("v_scale"),
+                        "tensor \"v_scale\" is missing; where k and v are I8 they need scales"),
+                Arguments.of(
+                        valid().with("v_scale", DataType.F32, 2, 5, 2),
+                        "tensor v_scale is given, but k is F32; only I8 keys and values have scales"),
+                Arguments.of(whole().with("v", DataType.F32, 2, 5, 2, 8), "v is F32, it must be of the type of k, I8"),
+                Arguments.of(whole().with("k_scale", DataType.F16, 2, 5, 2), "k_scale is F16, it must be F32"),
+                Arguments.of(
+                        whole().with("k_scale", DataType.F32, 2, 5, 2, 1),
+                        "k_scale is [2, 5, 2, 1], it must be [2, 5, 2] to fit the shape of k"),
+                Arguments.of(
+                        whole().with("v_scale", DataType.F32, 2, 5, 4),
+                        "v_scale is [2, 5, 4], it must be [2, 5, 2] to fit the shape of k"),
+                Arguments.of(
+                        whole().with("q", SafetensorsType.I8, new byte[2 * 3 * 4 * 16], 2, 3, 4, 16),
+                        "q is I8, it must be F32, BF16 or F16"),
+                Arguments.of(
+                        whole().with("gate", SafetensorsType.I8, new byte[2 * 3 * 4 * 8], 2, 3, 4, 8),
+                        "gate is I8, it must be F32, BF16 or F16"));
+    }
+
+    private static CaseFile merge() {
+        return CaseFile.merge(DataType.F32);
+    }
+
+    static Stream<Arguments> wrongMerges() {
+        return Stream.of(
+                Arguments.of(
+                        merge().without("partial_out"),
+                        "tensor \"partial_out\" is missing; a merge needs partial_out and partial_lse"),
+                Arguments.of(
+                        merge().without("partial_lse"),
+                        "tensor \"partial_lse\" is missing; a merge needs partial_out and partial_lse"),
+                Arguments.of(
+                        merge().with("q", DataType.F32, 2, 3, 4, 16),
+                        "tensor \"q\" has no place in a merge, allowed are partial_out, partial_lse, gate, norm_weight, sink"),
+                Arguments.of(
+                        merge().with("partial_out", DataType.F32, 2, 3, 4, 8),
+                        "partial_out is [2, 3, 4, 8], which has 4 axes, it must have 5: [N, B, Sq, Hq, Dv]"),
+                Arguments.of(
+                        merge().with("partial_out", SafetensorsType.I8, new byte[3 * 2 * 3 * 4 * 8], 3, 2, 3, 4, 8),
+                        "partial_out is I8, it must be F32, BF16 or F16"),
+                Arguments.of(
+                        merge().with("partial_out", DataType.F32, 0, 2, 3, 4, 8),
+                        "partial_out is [0, 2, 3, 4, 8], which has no partial result (axis 0), at least 1 is needed"),
+                Arguments.of(
+                        merge().with("partial_out", DataType.F32, 3, 2, 3, 0, 8),
+                        "partial_out is [3, 2, 3, 0, 8], which has 0 heads (axis 3), it must have 1 to 1048576"),
+                Arguments.of(
+                        merge().with("partial_out", DataType.F32, 3, 2, 3, 4, 9),
+                        "partial_out is [3, 2, 3, 4, 9], whose head dimension (axis 4) is 9, it must be a multiple of 8 from"
+                                + " 8 to 512"),
+                Arguments.of(
+                        merge().with("partial_lse", DataType.BF16, 3, 2, 4, 3), "partial_lse is BF16, it must be F32"),
+                Arguments.of(
+                        merge().with("partial_lse", DataType.F32, 3, 2, 12),
+                        "partial_lse is [3, 2, 12], which has 3 axes, it must have 4: [N, B, Hq, Sq]"),
+                Arguments.of(
+                        merge().with("partial_lse", DataType.F32, 2, 2, 4, 3),
+                        "partial_lse is [2, 2, 4, 3], it must be [3, 2, 4, 3] to fit the shape of partial_out"),
+                Arguments.of(
+                        merge().with("gate", DataType.F32, 2, 3, 2, 8),
+                        "gate is [2, 3, 2, 8], it must be [2, 3, 4, 8] or have 1 on some of these axes"),
+                Arguments.of(
+                        merge().with("norm_weight", DataType.F32, 4, 8),
+                        "tensor norm_weight is given, but metadata pre is not rms_norm"),
+                Arguments.of(
+                        merge().with("sink", DataType.F32, 3),
+                        "sink is [3], it must be [4] or have 1 on some of these axes"),
+                Arguments.of(
+                        merge().metadata("causal", "true"),
+                        "unknown metadata key \"causal\" of a merge, allowed are type, activation, combination, pre, norm_eps,"
+                                + " round_before_gate"),
+                Arguments.of(merge().metadata("type", "i8"), "metadata type is \"i8\", allowed are f32, bf16, f16"),
+                Arguments.of(
+                        valid().metadata("type", "f32"),
+                        "unknown metadata key \"type\", allowed are causal, window_left, window_right, scale, softcap, activation,"
+                                + " combination, pre, norm_eps, round_before_gate"));
     }
 
     private static CaseFile packed() {
@@ -183,7 +279,7 @@ class ReplayRefusalTest {
     }
 
     @ParameterizedTest
-    @MethodSource({"wrongCases", "wrongSequences"})
+    @MethodSource({"wrongCases", "wrongSequences", "wrongWholeNumbers", "wrongMerges"})
     void aWrongCaseStopsEverything(CaseFile wrong, String sentence) throws IOException {
         Path good = valid().write(directory.resolve("good.safetensors"));
         Path bad = wrong.write(directory.resolve("bad.safetensors"));

@@ -25,13 +25,22 @@ public final class ChildJvm {
 
     /** Runs {@code main} with native access granted and crash reports off. */
     public static Result run(List<String> options, Class<?> main, String... arguments) {
+        return run(SECONDS, options, main, arguments);
+    }
+
+    /** The same for a child that may take longer. */
+    public static Result run(long seconds, List<String> options, Class<?> main, String... arguments) {
         List<String> granted = new ArrayList<>(options);
         granted.add("--enable-native-access=ALL-UNNAMED");
-        return runPlain(granted, main, arguments);
+        return run(seconds, granted, main, List.of(arguments));
     }
 
     /** The same without the grant. */
     public static Result runPlain(List<String> options, Class<?> main, String... arguments) {
+        return run(SECONDS, options, main, List.of(arguments));
+    }
+
+    private static Result run(long seconds, List<String> options, Class<?> main, List<String> arguments) {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(List.of("-XX:ErrorFile=/dev/null", "-XX:-CreateCoredumpOnCrash", "-Xmx1g"));
@@ -40,11 +49,11 @@ public final class ChildJvm {
                 .forEach(name -> command.add("-D" + name + "=" + System.getProperty(name)));
         command.addAll(options);
         command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName()));
-        command.addAll(List.of(arguments));
+        command.addAll(arguments);
         try {
             Path output = Files.createTempFile("child", ".txt");
             try {
-                return finish(command, output);
+                return finish(command, output, seconds);
             } finally {
                 Files.delete(output);
             }
@@ -53,14 +62,14 @@ public final class ChildJvm {
         }
     }
 
-    private static Result finish(List<String> command, Path output) throws IOException {
+    private static Result finish(List<String> command, Path output, long seconds) throws IOException {
         Process process = new ProcessBuilder(command)
                 .redirectErrorStream(true)
                 .redirectOutput(output.toFile())
                 .start();
         try {
-            if (!process.waitFor(SECONDS, TimeUnit.SECONDS)) {
-                throw new IllegalStateException("a child JVM ran over " + SECONDS + " s: " + command + "\n"
+            if (!process.waitFor(seconds, TimeUnit.SECONDS)) {
+                throw new IllegalStateException("a child JVM ran over " + seconds + " s: " + command + "\n"
                         + Files.readString(output, StandardCharsets.UTF_8));
             }
         } catch (InterruptedException e) {

@@ -5,7 +5,9 @@ public enum Precision {
     /** 32-bit floats. */
     F32(4),
     /** bfloat16. */
-    BF16(2);
+    BF16(2),
+    /** IEEE 754 binary16. */
+    F16(2);
 
     private static final int DROPPED_BITS = 16;
 
@@ -28,6 +30,9 @@ public enum Precision {
     public float round(float value) {
         if (this == F32) {
             return value;
+        }
+        if (this == F16) {
+            return Float.float16ToFloat(Float.floatToFloat16(value));
         }
         int bits = Float.floatToRawIntBits(value);
         int half = (1 << (DROPPED_BITS - 1)) - 1 + ((bits >>> DROPPED_BITS) & 1);

@@ -2,6 +2,7 @@ package io.github.gatedattention.bench;
 
 import io.github.gatedattention.baselines.AttentionShape;
 import io.github.gatedattention.baselines.Layout;
+import java.util.Arrays;
 
 /** The shapes that are timed: causal, Hq / Hkv heads of dimension D, one sequence and an element-wise gate unless named. */
 public enum Workload {
@@ -37,6 +38,11 @@ public enum Workload {
     DECODE_4096_UNGATED(1, 16, 8, 1, 4096, 128, Gating.NONE),
     /** {@link #DECODE_4096} with a score per head. */
     DECODE_4096_HEADWISE(1, 16, 8, 1, 4096, 128, Gating.HEADWISE),
+    /**
+     * Prompts of 8 sequences of 7 to 512 tokens, 1,500 in all, 16/8 heads, D 128. The shape is that of the batch padded to the
+     * longest, which causal attention on the rows in use does not differ from.
+     */
+    RAGGED_512_B8(8, 16, 8, 512, 128, 512, 48, 256, 100, 7, 333, 180, 64),
     /** One query, one key, one head, D 8: the call is most of the time. */
     CALL(1, 1, 1, 1, 1, 8, Gating.ELEMENTWISE);
 
@@ -48,6 +54,9 @@ public enum Workload {
 
     private final Gating gating;
 
+    @SuppressWarnings("ImmutableEnumChecker") // never written
+    private final int[] lengths; // empty: all are full
+
     Workload(int queryHeads, int keyValueHeads, int queries, int keys, int dim) {
         this(1, queryHeads, keyValueHeads, queries, keys, dim, Gating.ELEMENTWISE);
     }
@@ -55,6 +64,56 @@ public enum Workload {
     Workload(int batch, int queryHeads, int keyValueHeads, int queries, int keys, int dim, Gating gating) {
         shape = new AttentionShape(batch, queryHeads, keyValueHeads, queries, keys, dim, true, Layout.SEQUENCE_MAJOR);
         this.gating = gating;
+        this.lengths = new int[0];
+    }
+
+    Workload(int batch, int queryHeads, int keyValueHeads, int longest, int dim, int... lengths) {
+        shape = new AttentionShape(
+                batch, queryHeads, keyValueHeads, longest, longest, dim, true, Layout.SEQUENCE_MAJOR);
+        this.gating = Gating.ELEMENTWISE;
+        this.lengths = lengths;
+    }
+
+    /** {@return whether sequences have lengths of their own} */
+    public boolean isRagged() {
+        return lengths.length > 0;
+    }
+
+    /**
+     * {@return how many queries and keys a sequence has}
+     *
+     * @param b the sequence
+     */
+    public int length(int b) {
+        return isRagged() ? lengths[b] : shape.queryLength();
+    }
+
+    /** {@return floating-point operations of the two matrix products, rows of padding left out} */
+    public long flop() {
+        if (!isRagged()) {
+            return shape.flop();
+        }
+        long pairs = 0;
+        for (int length : lengths) {
+            pairs += (long) length * (length + 1) / 2;
+        }
+        return 4L * shape.headDim() * shape.queryHeads() * pairs;
+    }
+
+    /**
+     * Makes the rows after each sequence's length zero: padding is no part of a result.
+     *
+     * @param out [B, Sq, Hq, D], as computed
+     * @param expected the same in float64
+     */
+    public void clearPadding(float[] out, double[] expected) {
+        int row = shape.queryHeads() * shape.headDim();
+        for (int b = 0; isRagged() && b < lengths.length; b++) {
+            int from = (b * shape.queryLength() + lengths[b]) * row;
+            int to = (b + 1) * shape.queryLength() * row;
+            Arrays.fill(out, from, to, 0);
+            Arrays.fill(expected, from, to, 0);
+        }
     }
 
     /** {@return the shape, operands laid out [B, S, H, D]} */
@@ -83,12 +142,21 @@ public enum Workload {
      * @param precision the type of all of them
      */
     public long bytes(Precision precision) {
+        return bytesBesideKeys(precision) + 2L * shape.keyElements() * precision.bytes();
+    }
+
+    /**
+     * {@return bytes of q and gate, read once, and of the output}
+     *
+     * @param precision the type of all of them
+     */
+    public long bytesBesideKeys(Precision precision) {
         long outputs = shape.queryElements();
         long scores = switch (gating) {
             case NONE -> 0;
             case HEADWISE -> outputs / shape.headDim();
             case ELEMENTWISE -> outputs;
         };
-        return (2L * outputs + scores + 2L * shape.keyElements()) * precision.bytes();
+        return (2L * outputs + scores) * precision.bytes();
     }
 }

@@ -1,9 +1,11 @@
 package io.github.gatedattention.bench.peers;
 
+import io.github.gatedattention.DataType;
 import io.github.gatedattention.baselines.PlainJavaAttention;
 import io.github.gatedattention.baselines.VectorApiAttention;
 import io.github.gatedattention.bench.Inputs;
 import io.github.gatedattention.bench.Precision;
+import io.github.gatedattention.bench.Workload;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
@@ -82,7 +84,38 @@ public enum Implementation {
             PreparedPeer::new,
             "PreparedForward: operands are checked once"),
     /** This library's native function, called with a struct that is filled once: the least a call can cost. */
-    BARE_F32("the bare native call, f32", Precision.F32, Host.LIBRARY, BarePeer::new, "a struct that is filled once");
+    BARE_F32("the bare native call, f32", Precision.F32, Host.LIBRARY, BarePeer::new, "a struct that is filled once"),
+    /** This library, f16. */
+    GATED_ATTENTION_F16("this library, f16", Precision.F16, Host.LIBRARY, LibraryPeer::new, LibraryPeer.TUNING),
+    /** This library, on a cache of whole numbers. */
+    INT8_BF16(
+            "this library, bf16 on an int8 cache",
+            Precision.BF16,
+            Host.LIBRARY,
+            (inputs, threads) -> new CachePeer(inputs, threads, DataType.I8, false),
+            "KvCache.contiguous of I8; the error is mostly that of the quantization"),
+    /** This library, on pages. */
+    PAGED_BF16(
+            "this library, bf16, paged",
+            Precision.BF16,
+            Host.LIBRARY,
+            (inputs, threads) -> new CachePeer(inputs, threads, DataType.BF16, true),
+            CachePeer.PAGED_TUNING),
+    /** This library, on pages of whole numbers. */
+    PAGED_INT8_BF16(
+            "this library, bf16 on a paged int8 cache",
+            Precision.BF16,
+            Host.LIBRARY,
+            (inputs, threads) -> new CachePeer(inputs, threads, DataType.I8, true),
+            CachePeer.PAGED_TUNING),
+    /** This library, sequences without padding. */
+    PACKED_BF16("this library, bf16, packed", Precision.BF16, Host.LIBRARY, PackedPeer::new, PackedPeer.TUNING),
+    /** Likewise. */
+    PACKED_F32("this library, f32, packed", Precision.F32, Host.LIBRARY, PackedPeer::new, PackedPeer.TUNING);
+
+    /** What serving programs use beside plain tensors. */
+    private static final Set<Implementation> SERVING =
+            EnumSet.of(GATED_ATTENTION_F16, INT8_BF16, PAGED_BF16, PAGED_INT8_BF16, PACKED_BF16, PACKED_F32);
 
     private static final Set<Implementation> IN_REPORTS_ONLY =
             EnumSet.of(ONNX_ATTENTION_F32, DJL_F32, ND4J_F32, PREPARED_F32, BARE_F32);
@@ -120,7 +153,9 @@ public enum Implementation {
 
     /** {@return what JMH's benchmarks compare; the others take part in reports only} */
     public static List<Implementation> inBenchmarks() {
-        return Arrays.stream(values()).filter(i -> !IN_REPORTS_ONLY.contains(i)).toList();
+        return Arrays.stream(values())
+                .filter(i -> !IN_REPORTS_ONLY.contains(i) && !i.isForServing())
+                .toList();
     }
 
     /** {@return the JVM of a report that it runs in} */
@@ -149,7 +184,31 @@ public enum Implementation {
      * @param type the type of its operands
      */
     public static Implementation library(Precision type) {
-        return type == Precision.BF16 ? GATED_ATTENTION_BF16 : GATED_ATTENTION_F32;
+        return switch (type) {
+            case F32 -> GATED_ATTENTION_F32;
+            case BF16 -> GATED_ATTENTION_BF16;
+            case F16 -> GATED_ATTENTION_F16;
+        };
+    }
+
+    /** {@return whether it is this library in a way of its own, that no peer has} */
+    public boolean isForServing() {
+        return SERVING.contains(this);
+    }
+
+    /**
+     * {@return bytes of the operands, each read once, and of the output}
+     *
+     * @param workload the shape
+     */
+    public long bytes(Workload workload) {
+        if (this != INT8_BF16 && this != PAGED_INT8_BF16) {
+            return workload.bytes(precision);
+        }
+        long numbers = 2L * workload.shape().keyElements();
+        return workload.bytesBesideKeys(precision)
+                + numbers
+                + numbers / workload.shape().headDim() * Float.BYTES;
     }
 
     /** {@return how it was set up to be fast, in words} */

@@ -10,7 +10,6 @@ import io.github.gatedattention.Tensor;
 import io.github.gatedattention.baselines.AttentionShape;
 import io.github.gatedattention.bench.Gating;
 import io.github.gatedattention.bench.Inputs;
-import io.github.gatedattention.bench.Precision;
 import java.lang.foreign.Arena;
 import org.jspecify.annotations.Nullable;
 
@@ -28,17 +27,8 @@ class LibraryPeer implements Peer {
 
     LibraryPeer(Inputs inputs, int threads) {
         AttentionShape s = inputs.workload().shape();
-        DataType type = inputs.precision() == Precision.BF16 ? DataType.BF16 : DataType.F32;
-        attention = GatedAttention.builder()
-                .queryHeads(s.queryHeads())
-                .keyValueHeads(s.keyValueHeads())
-                .headDim(s.headDim())
-                .dataType(type)
-                .gate(gate(inputs.workload().gating()))
-                .mask(Mask.causal())
-                .backend(Backend.cpu())
-                .threads(threads)
-                .build();
+        DataType type = type(inputs);
+        attention = attention(inputs, threads);
         long[] queries = {s.batch(), s.queryLength(), s.queryHeads(), s.headDim()};
         long[] keys = {s.batch(), s.keyLength(), s.keyValueHeads(), s.headDim()};
         q = Tensor.copyOf(arena, type, inputs.q(), queries);
@@ -49,6 +39,24 @@ class LibraryPeer implements Peer {
                         arena, type, inputs.gateScores(), s.batch(), s.queryLength(), s.queryHeads(), inputs.gateDim())
                 : null;
         out = Tensor.allocate(arena, type, queries);
+    }
+
+    static DataType type(Inputs inputs) {
+        return DataType.valueOf(inputs.precision().name());
+    }
+
+    static GatedAttention attention(Inputs inputs, int threads) {
+        AttentionShape s = inputs.workload().shape();
+        return GatedAttention.builder()
+                .queryHeads(s.queryHeads())
+                .keyValueHeads(s.keyValueHeads())
+                .headDim(s.headDim())
+                .dataType(type(inputs))
+                .gate(gate(inputs.workload().gating()))
+                .mask(Mask.causal())
+                .backend(Backend.cpu())
+                .threads(threads)
+                .build();
     }
 
     private static Gate gate(Gating gating) {

@@ -35,18 +35,21 @@ record Row(Workload workload, Implementation implementation, double nanos, doubl
                 error == null ? Double.NaN : error.getScore());
     }
 
-    /** Benchmarks of this library alone name only the type. */
+    /** Benchmarks of this library alone name the type, or the variant. */
     private static Implementation implementation(BenchmarkParams params) {
+        if (params.getParamsKeys().contains("variant")) {
+            return Implementation.valueOf(params.getParam("variant"));
+        }
         return params.getParamsKeys().contains("type")
                 ? Implementation.library(Precision.valueOf(params.getParam("type")))
                 : Implementation.valueOf(params.getParam("implementation"));
     }
 
     double gigaflops() {
-        return workload.shape().flop() / nanos;
+        return workload.flop() / nanos;
     }
 
     double gigabytes() {
-        return workload.bytes(implementation.precision()) / nanos;
+        return implementation.bytes(workload) / nanos;
     }
 }

@@ -42,6 +42,9 @@ final class ChartStyle {
                     case DJL_F32 -> 0x6b8e23;
                     case ND4J_F32 -> 0x4a6fa5;
                     case PLAIN_JAVA_F32 -> 0x8a9aa5;
+                    // In no picture yet.
+                    case GATED_ATTENTION_F16, PACKED_BF16, PACKED_F32 -> 0x15707c;
+                    case INT8_BF16, PAGED_BF16, PAGED_INT8_BF16 -> 0x5fb8a5;
                 });
     }
 

@@ -3,6 +3,7 @@ package io.github.gatedattention.bench.sidebyside;
 import io.github.gatedattention.bench.Workload;
 import io.github.gatedattention.bench.peers.Implementation;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.regex.Pattern;
@@ -46,8 +47,28 @@ record Comparison(Section section, String name, List<Entry> entries) {
     private static final Set<Implementation> CALLS_ONLY = Set.of(Implementation.PREPARED_F32, Implementation.BARE_F32);
 
     private static final List<Implementation> COMPARED = List.of(Implementation.values()).stream()
-            .filter(implementation -> !CALLS_ONLY.contains(implementation))
+            .filter(implementation -> !CALLS_ONLY.contains(implementation) && !implementation.isForServing())
             .toList();
+
+    private static final List<Workload> SERVED =
+            List.of(Workload.DECODE_4096, Workload.DECODE_32768, Workload.DECODE_4096_B8);
+
+    private static final List<Implementation> CACHES = List.of(
+            Implementation.GATED_ATTENTION_BF16,
+            Implementation.GATED_ATTENTION_F16,
+            Implementation.PAGED_BF16,
+            Implementation.INT8_BF16,
+            Implementation.PAGED_INT8_BF16);
+
+    /** Who pads computes the whole batch. */
+    private static final List<Implementation> BATCHES = List.of(
+            Implementation.PACKED_BF16,
+            Implementation.PACKED_F32,
+            Implementation.GATED_ATTENTION_BF16,
+            Implementation.GATED_ATTENTION_F32,
+            Implementation.ONNX_RUNTIME_F32,
+            Implementation.PYTORCH_F32,
+            Implementation.PYTORCH_BF16);
 
     /**
      * Everything that a report measures, in its order.
@@ -70,7 +91,14 @@ record Comparison(Section section, String name, List<Entry> entries) {
         for (Workload workload : SCALING) {
             all.add(of(Section.THREADS, List.of(workload), SCALED, counts));
         }
-        all.add(of(Section.CALL, List.of(Workload.CALL), List.of(Implementation.values()), List.of(1)));
+        for (Workload workload : SERVED) {
+            all.add(of(Section.SERVING, List.of(workload), CACHES, List.of(threads)));
+        }
+        all.add(of(Section.SERVING, List.of(Workload.RAGGED_512_B8), BATCHES, List.of(threads)));
+        List<Implementation> calls = Arrays.stream(Implementation.values())
+                .filter(implementation -> !implementation.isForServing())
+                .toList();
+        all.add(of(Section.CALL, List.of(Workload.CALL), calls, List.of(1)));
         return all;
     }
 

@@ -49,9 +49,7 @@ record Measured(
     /** GFLOP/s, for decode GB/s. */
     double rate() {
         Workload workload = entry.workload();
-        double work = workload.isDecode()
-                ? workload.bytes(entry.implementation().precision())
-                : workload.shape().flop();
+        double work = workload.isDecode() ? entry.implementation().bytes(workload) : workload.flop();
         return work / nanos();
     }
 

@@ -20,7 +20,7 @@ record Peak(String limit, double gigaPerSecond) {
             return "";
         }
         if (workload.isDecode()) {
-            return "read " + workload.bytes(precision) + " " + entry.threads();
+            return "read " + entry.implementation().bytes(workload) + " " + entry.threads();
         }
         return (precision == Precision.BF16 && hasBf16Dot ? "dot_bf16 " : "fma_f32 ") + entry.threads();
     }

@@ -10,6 +10,11 @@ enum Section {
     GATE("What the gate costs", "The same attention with each gate; compare the rows of one implementation."),
     /** The same call with one thread and with more. */
     THREADS("Scaling over threads", "The same call with more threads."),
+    /** Caches and batches as serving programs have them. */
+    SERVING(
+            "Serving",
+            "Decode on caches of other types and on pages, and prompts of 8 sequences of 7 to 512 tokens: packed, or padded to the"
+                    + " longest by those who cannot pack."),
     /** The smallest problem there is. */
     CALL("What a call costs", "One head, one query, one key, D 8, one thread: the call is most of the time.");
 

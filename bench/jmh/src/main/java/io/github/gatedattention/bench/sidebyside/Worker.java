@@ -68,13 +68,19 @@ final class Worker {
         Implementation implementation = entry.implementation();
         Peer peer = create(workload, implementation);
         peer.forward();
-        double error = Float64Reference.relativeError(
-                Expected.of(Inputs.of(workload, implementation.precision())), peer.output());
+        double error = error(workload, implementation, peer);
         Cores.warm(threads, WAKE);
         Candidate candidate = new Candidate(peer, TimedCalls.warmUp(peer));
         open.put(entry, candidate);
         System.gc(); // the operands' arrays: not while someone else is measured
         return new Protocol.Opened(error, candidate.nanos());
+    }
+
+    private static double error(Workload workload, Implementation implementation, Peer peer) throws IOException {
+        double[] expected = Expected.of(Inputs.of(workload, implementation.precision()));
+        float[] actual = peer.output();
+        workload.clearPadding(actual, expected);
+        return Float64Reference.relativeError(expected, actual);
     }
 
     /** Apart, so that the arrays are garbage when it returns. */

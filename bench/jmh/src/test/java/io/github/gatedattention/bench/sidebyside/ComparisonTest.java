@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.gatedattention.bench.Workload;
 import io.github.gatedattention.bench.peers.Implementation;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -23,7 +24,9 @@ class ComparisonTest {
                 assertThat(comparison.entries())
                         .extracting(Entry::implementation)
                         .containsExactlyElementsOf(List.of(Implementation.values()).stream()
-                                .filter(i -> i != Implementation.PREPARED_F32 && i != Implementation.BARE_F32)
+                                .filter(i -> i != Implementation.PREPARED_F32
+                                        && i != Implementation.BARE_F32
+                                        && !i.isForServing())
                                 .toList());
             }
         }
@@ -36,6 +39,29 @@ class ComparisonTest {
                 .doesNotHaveDuplicates()
                 .contains("PREFILL S128");
         assertThat(Comparison.all(2, 2)).filteredOn(c -> c.matches("GATE|CALL")).hasSize(3);
+    }
+
+    /** Caches of each kind on each decode, and packed batches beside padded ones. */
+    @Test
+    void servingIsComparedWithItself() {
+        List<Comparison> serving = Comparison.all(2, 2).stream()
+                .filter(comparison -> comparison.section() == Section.SERVING)
+                .toList();
+        assertThat(serving)
+                .extracting(Comparison::name)
+                .containsExactly(
+                        "SERVING DECODE_4096",
+                        "SERVING DECODE_32768",
+                        "SERVING DECODE_4096_B8",
+                        "SERVING RAGGED_512_B8");
+        assertThat(serving.stream().flatMap(c -> c.entries().stream()))
+                .extracting(Entry::implementation)
+                .containsAll(Arrays.stream(Implementation.values())
+                        .filter(Implementation::isForServing)
+                        .toList());
+        // Fewer bytes are read from an int8 cache, and a share of the peak is a share of reading those.
+        assertThat(Peak.request(new Entry(Workload.DECODE_512, Implementation.PAGED_INT8_BF16, 2), true))
+                .isEqualTo("read " + (2 * 512 * 8 * (128 + 4) + 2 * 3 * 16 * 128) + " 2");
     }
 
     @Test

@@ -44,9 +44,7 @@ final class Documents {
         Workload workload = entry.workload();
         String limit = Peak.request(entry, true);
         double peak = limit.isEmpty() ? 0 : 500;
-        double work = workload.isDecode()
-                ? workload.bytes(entry.implementation().precision())
-                : workload.shape().flop();
+        double work = workload.isDecode() ? entry.implementation().bytes(workload) : workload.flop();
         double nanos = work / 500 * (1 + entry.implementation().ordinal());
         return new Measured(
                 section,

@@ -203,7 +203,39 @@ typedef struct ga_merge_params {
   ga_tensor lse;  /* [B, Sq, Hq, -]   optional; f32: of all keys, and of the sink */
 } ga_merge_params;
 
-/* What a call would do: filled by ga_attention_plan_for. */
+/*
+ * The backward pass: from the gradient of out to the gradients of the inputs. It takes the parameters of the forward call beside
+ * its own, with the inputs unchanged since, and out and lse as that call wrote them: both are read now, lse always, and out may
+ * not have been written over q or gate. Their workspace is ignored, there is one here.
+ *
+ * Refused with GA_UNSUPPORTED: block_table, k and v of another type than q, GA_ROUND_BEFORE_GATE.
+ *
+ * A gradient whose data is NULL is not wanted and not computed. Each may be of its tensor's type or f32, and overlaps nothing else.
+ * Those of gate, norm_weight and sink have stride 0 exactly where their tensor has it: there the gradient is summed up. Every
+ * element is written: rows of queries and keys outside of their sequence get 0, and dout is not read there.
+ */
+typedef struct ga_attention_backward_params {
+  int64_t struct_size;
+  int64_t workspace_bytes; /* at least what ga_attention_backward_plan_for reports */
+  void *workspace;         /* optional, 64-byte aligned; NULL: taken from the runtime's pool */
+
+  ga_tensor dout; /* [B, Sq, Hq, Dv]  the type of q: the gradient of out */
+  /*
+   * [B, Sq, Hq, Dv] optional; the type of q or f32: Y, what a forward call without pre_gate and gate writes as out. It is used
+   * instead of out, which may be absent then. Without it Y is computed once more where out does not tell it: with pre_gate, with
+   * GA_ADD, and where silu, identity or tanh is multiplied.
+   */
+  ga_tensor ungated;
+
+  ga_tensor dq;           /* [B, Sq, Hq, D] */
+  ga_tensor dk;           /* [B, Sk, Hkv, D] */
+  ga_tensor dv;           /* [B, Sk, Hkv, Dv] */
+  ga_tensor dgate;        /* [B, Sq, Hq, Dv], shared as gate is */
+  ga_tensor dnorm_weight; /* [-, -, Hq, Dv],  shared as norm_weight is */
+  ga_tensor dsink;        /* [-, -, Hq, -],   shared as sink is */
+} ga_attention_backward_params;
+
+/* What a call would do: filled by ga_attention_plan_for and ga_attention_backward_plan_for. */
 typedef struct ga_attention_plan {
   int64_t struct_size;
   ga_isa isa;
@@ -212,7 +244,7 @@ typedef struct ga_attention_plan {
   int32_t key_block;       /* keys per step */
   int64_t tasks;           /* units of work that threads claim */
   int64_t workspace_bytes; /* scratch memory the call needs */
-  int64_t flop;            /* 2 * (D + Dv) per visible query-key pair */
+  int64_t flop;            /* 2 * (D + Dv) per visible query-key pair; backward: per gradient wanted, see docs/abi.md */
   int64_t bytes;           /* inputs read once plus outputs written once */
   char kernel[64];         /* for example "prefill_bf16_avx512_bf16" */
 } ga_attention_plan;
@@ -254,6 +286,20 @@ GA_API ga_status ga_attention_merge(ga_runtime runtime, const ga_merge_params *p
 GA_API ga_status ga_attention_merge_holding(ga_runtime runtime, const ga_merge_params *params, ga_error *error,
                                             const void *hold0, const void *hold1, const void *hold2, const void *hold3,
                                             const void *hold4, const void *hold5, const void *hold6) GA_NOEXCEPT;
+
+/* As ga_attention_plan_for, of a backward call. */
+GA_API ga_status ga_attention_backward_plan_for(ga_runtime runtime, const ga_attention_params *forward,
+                                                const ga_attention_backward_params *backward, ga_attention_plan *plan,
+                                                ga_error *error) GA_NOEXCEPT;
+GA_API ga_status ga_attention_backward(ga_runtime runtime, const ga_attention_params *forward,
+                                       const ga_attention_backward_params *backward, ga_error *error) GA_NOEXCEPT;
+/* The same call; for the further pointers see ga_attention_forward_holding. */
+GA_API ga_status ga_attention_backward_holding(
+    ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *backward, ga_error *error,
+    const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5,
+    const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11,
+    const void *hold12, const void *hold13, const void *hold14, const void *hold15, const void *hold16,
+    const void *hold17, const void *hold18, const void *hold19, const void *hold20) GA_NOEXCEPT;
 
 #ifdef __cplusplus
 }

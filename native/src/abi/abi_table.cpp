@@ -129,6 +129,18 @@ constexpr Text make_table() {
   GA_FIELD(ga_merge_params, sink);
   GA_FIELD(ga_merge_params, out);
   GA_FIELD(ga_merge_params, lse);
+  GA_STRUCT(ga_attention_backward_params);
+  GA_FIELD(ga_attention_backward_params, struct_size);
+  GA_FIELD(ga_attention_backward_params, workspace_bytes);
+  GA_FIELD(ga_attention_backward_params, workspace);
+  GA_FIELD(ga_attention_backward_params, dout);
+  GA_FIELD(ga_attention_backward_params, ungated);
+  GA_FIELD(ga_attention_backward_params, dq);
+  GA_FIELD(ga_attention_backward_params, dk);
+  GA_FIELD(ga_attention_backward_params, dv);
+  GA_FIELD(ga_attention_backward_params, dgate);
+  GA_FIELD(ga_attention_backward_params, dnorm_weight);
+  GA_FIELD(ga_attention_backward_params, dsink);
   GA_STRUCT(ga_attention_plan);
   GA_FIELD(ga_attention_plan, struct_size);
   GA_FIELD(ga_attention_plan, isa);
@@ -154,6 +166,9 @@ constexpr Text make_table() {
   GA_FUNCTION(ga_attention_forward_holding);
   GA_FUNCTION(ga_attention_merge);
   GA_FUNCTION(ga_attention_merge_holding);
+  GA_FUNCTION(ga_attention_backward_plan_for);
+  GA_FUNCTION(ga_attention_backward);
+  GA_FUNCTION(ga_attention_backward_holding);
   return t;
 }
 

@@ -131,7 +131,7 @@ bool attend(ga_runtime runtime, const ga_attention_params *params, Refusal &no) 
   Runtime &r = *use.get();
   Problem p;
   Schedule s;
-  if (!check_problem(params, Purpose::kForward, p, no) || !check_schedule(p, r.kernels, s, no)) return false;
+  if (!check_problem(params, Purpose::kCall, p, no) || !check_schedule(p, r.kernels, s, no)) return false;
   const Workspace workspace(*params, total_workspace(p, s, r), r.workspaces, no);
   if (!workspace.get()) return false;
   char *lengths = workspace.get() + workspace_bytes(s, r.pool.threads());
@@ -148,6 +148,26 @@ bool merge_partials(ga_runtime runtime, const ga_merge_params *params, Refusal &
   if (!check_merge(params, m, no)) return false;
   merge(m, use.get()->kernels, use.get()->pool);
   return true;
+}
+
+bool backward_plan_for(ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *params,
+                       ga_attention_plan *plan, Refusal &no) {
+  if (!plan) return no.invalid("plan is NULL");
+  if (!check_struct_size("ga_attention_plan", plan->struct_size, sizeof *plan, no)) return false;
+  const RuntimeUse use(runtime);
+  if (!use.get()) return not_open(runtime, no);
+  BackwardProblem p;
+  if (!check_backward(forward, params, Purpose::kPlan, p, no)) return false;
+  return no.with(GA_UNSUPPORTED, "this build has no backward kernels");
+}
+
+bool backward_pass(ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *params,
+                   Refusal &no) {
+  const RuntimeUse use(runtime);
+  if (!use.get()) return not_open(runtime, no);
+  BackwardProblem p;
+  if (!check_backward(forward, params, Purpose::kCall, p, no)) return false;
+  return no.with(GA_UNSUPPORTED, "this build has no backward kernels");
 }
 
 }  // namespace
@@ -231,6 +251,30 @@ ga_status ga_attention_merge_holding(ga_runtime runtime, const ga_merge_params *
                                      const void *, const void *, const void *, const void *, const void *,
                                      const void *) noexcept {
   return ga_attention_merge(runtime, params, error);
+}
+
+ga_status ga_attention_backward_plan_for(ga_runtime runtime, const ga_attention_params *forward,
+                                         const ga_attention_backward_params *backward, ga_attention_plan *plan,
+                                         ga_error *error) noexcept {
+  ga::Refusal no;
+  ga::backward_plan_for(runtime, forward, backward, plan, no);
+  return no.report(error);
+}
+
+ga_status ga_attention_backward(ga_runtime runtime, const ga_attention_params *forward,
+                                const ga_attention_backward_params *backward, ga_error *error) noexcept {
+  ga::Refusal no;
+  ga::backward_pass(runtime, forward, backward, no);
+  return no.report(error);
+}
+
+ga_status ga_attention_backward_holding(ga_runtime runtime, const ga_attention_params *forward,
+                                        const ga_attention_backward_params *backward, ga_error *error, const void *,
+                                        const void *, const void *, const void *, const void *, const void *,
+                                        const void *, const void *, const void *, const void *, const void *,
+                                        const void *, const void *, const void *, const void *, const void *,
+                                        const void *, const void *, const void *, const void *, const void *) noexcept {
+  return ga_attention_backward(runtime, forward, backward, error);
 }
 
 }  // extern "C"

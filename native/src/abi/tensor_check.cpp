@@ -101,7 +101,7 @@ bool check_tensor(const Expected &e, Purpose purpose, View &view, Refusal &no) {
   if (!t.data && !e.required) return true;
   int64_t n = 0;
   if (!count_elements(e, n, no)) return false;
-  if (!t.data && n > 0 && purpose == Purpose::kForward)
+  if (!t.data && n > 0 && purpose == Purpose::kCall)
     return no.invalid("%s is NULL, but %" PRId64 " elements are needed", e.name, n);
   if (t.dtype < 0 || t.dtype > GA_I8 || !(e.types >> t.dtype & 1))
     return no.invalid("%s has dtype %d (%s); it must be %s", e.name, t.dtype, dtype_name(t.dtype), e.type_rule);

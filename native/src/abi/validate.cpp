@@ -2,7 +2,7 @@
 
 #include <cinttypes>
 
-#include "abi/tensor_check.h"
+#include "abi/attention_tensors.h"
 
 namespace ga {
 namespace {
@@ -53,21 +53,6 @@ bool check_numbers(const ga_attention_params &c, Refusal &no) {
 // A window wider than any distance between a query and a key is no window.
 int64_t bounded_window(int64_t window) { return window > 2 * kMaxExtent ? -1 : window; }
 
-bool check_workspace(const ga_attention_params &c, const Expected *const *tensors, int count, Refusal &no) {
-  if (!c.workspace) return true;
-  const auto address = reinterpret_cast<uintptr_t>(c.workspace);
-  if (address % 64 != 0)
-    return no.invalid("workspace is at address %#" PRIxPTR ", which is not a multiple of 64", address);
-  if (c.workspace_bytes < 0)
-    return no.invalid("workspace_bytes is %" PRId64 "; it must not be negative", c.workspace_bytes);
-  const Region lent = {static_cast<const char *>(c.workspace), {1, 1, 1, 1}, {}, c.workspace_bytes};
-  for (int i = 0; i < count; i++)
-    if (tensors[i]->tensor.data && overlaps(lent, region_of(*tensors[i])))
-      return no.invalid("workspace (at %p, %" PRId64 " bytes) overlaps %s (at %p)", c.workspace, c.workspace_bytes,
-                        tensors[i]->name, tensors[i]->tensor.data);
-  return true;
-}
-
 }  // namespace
 
 bool check_struct_size(const char *name, int64_t given, int64_t known, Refusal &no) {
@@ -76,74 +61,39 @@ bool check_struct_size(const char *name, int64_t given, int64_t known, Refusal &
                     GA_ABI_VERSION, known);
 }
 
-bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &p, Refusal &no) {
-  if (!params) return no.invalid("params is NULL");
-  if (!check_struct_size("ga_attention_params", params->struct_size, sizeof *params, no)) return false;
-  const ga_attention_params c = *params;  // checked and used as one copy: the caller may write to his meanwhile
-  if (!check_numbers(c, no) || !check_ragged(c, no)) return false;
+bool check_workspace(const void *workspace, int64_t bytes, const Expected *const *tensors, int count, Refusal &no) {
+  if (!workspace) return true;
+  const auto address = reinterpret_cast<uintptr_t>(workspace);
+  if (address % 64 != 0)
+    return no.invalid("workspace is at address %#" PRIxPTR ", which is not a multiple of 64", address);
+  if (bytes < 0) return no.invalid("workspace_bytes is %" PRId64 "; it must not be negative", bytes);
+  const Region lent = {static_cast<const char *>(workspace), {1, 1, 1, 1}, {}, bytes};
+  for (int i = 0; i < count; i++)
+    if (tensors[i]->tensor.data && overlaps(lent, region_of(*tensors[i])))
+      return no.invalid("workspace (at %p, %" PRId64 " bytes) overlaps %s (at %p)", workspace, bytes, tensors[i]->name,
+                        tensors[i]->tensor.data);
+  return true;
+}
 
-  const int64_t dv = c.head_dim_v;
-  const int like_q = c.q.dtype >= 0 && c.q.dtype <= GA_F16 ? 1 << c.q.dtype : 0;
-  const char *const rule = c.q.dtype == GA_F32    ? "f32, the type of q"
-                           : c.q.dtype == GA_BF16 ? "bf16, the type of q"
-                                                  : "f16, the type of q";
-  const int key_types = c.q.dtype == GA_F32 ? kFloats | 1 << GA_I8 : like_q | 1 << GA_I8;
-  const char *const key_rule = c.q.dtype == GA_F32    ? "f32, bf16, f16 or i8 where q is f32"
-                               : c.q.dtype == GA_BF16 ? "bf16, the type of q, or i8"
-                                                      : "f16, the type of q, or i8";
-  constexpr const char *value_rules[] = {"f32, the type of k", "bf16, the type of k", "f16, the type of k",
-                                         "i32, the type of k", "i8, the type of k"};
-  const int value_types = c.k.dtype >= 0 && c.k.dtype <= GA_I8 ? 1 << c.k.dtype : 0;
-  const int ints = 1 << GA_I32;
-  const bool quantized = c.k.dtype == GA_I8;
-  const int64_t entries = c.cu_seqlens_q.data ? 1 : c.batch;  // of q, gate, out and lse
-  const int64_t key_entries = c.block_table.data ? c.pages : c.cu_seqlens_k.data ? 1 : c.batch;
-  const int64_t keys = c.block_table.data ? c.page_size : c.seq_k;  // per entry
-  const int64_t table = c.block_table.data ? ceil_div(c.seq_k, c.page_size) : 1;
-  const Expected q = {"q", c.q, {entries, c.seq_q, c.heads_q, c.head_dim}, kFloats, kFloatsRule, false, false, true};
-  const Expected k = {"k", c.k, {key_entries, keys, c.heads_kv, c.head_dim}, key_types, key_rule, false, false, true};
-  const Expected v = {"v",
-                      c.v,
-                      {key_entries, keys, c.heads_kv, dv},
-                      value_types,
-                      value_rules[c.k.dtype < 0 || c.k.dtype > GA_I8 ? GA_I8 : c.k.dtype],
-                      false,
-                      false,
-                      true};
-  const Expected k_scale = {"k_scale", c.k_scale, {key_entries, keys, c.heads_kv, 1}, 1 << GA_F32, "f32", false,
-                            false,     quantized};
-  const Expected v_scale = {"v_scale", c.v_scale, {key_entries, keys, c.heads_kv, 1}, 1 << GA_F32, "f32", false,
-                            false,     quantized};
-  const Expected gate = {"gate", c.gate, {entries, c.seq_q, c.heads_q, dv}, kFloats, kFloatsRule, true, false, false};
-  const Expected weight = {"norm_weight", c.norm_weight, {1, 1, c.heads_q, dv}, kFloats, kFloatsRule, true, false, false};
-  const Expected sink = {"sink", c.sink, {1, 1, c.heads_q, 1}, kFloats, kFloatsRule, true, false, false};
-  const Expected lengths = {"key_lengths", c.key_lengths, {c.batch, 1, 1, 1}, ints, "i32", false, false, false};
-  const Expected queries = {"query_lengths", c.query_lengths, {c.batch, 1, 1, 1}, ints, "i32", false, false, false};
-  const Expected starts = {"key_starts", c.key_starts, {c.batch, 1, 1, 1}, ints, "i32", false, false, false};
-  const Expected cu_q = {"cu_seqlens_q", c.cu_seqlens_q, {c.batch + 1, 1, 1, 1}, ints, "i32", false, false, false};
-  const Expected cu_k = {"cu_seqlens_k", c.cu_seqlens_k, {c.batch + 1, 1, 1, 1}, ints, "i32", false, false, false};
-  const Expected pages = {"block_table", c.block_table, {c.batch, table, 1, 1}, ints, "i32", false, false, false};
-  const Expected out = {"out", c.out, {entries, c.seq_q, c.heads_q, dv}, like_q, rule, false, true, true};
-  const Expected lse = {"lse", c.lse, {entries, c.seq_q, c.heads_q, 1}, 1 << GA_F32, "f32", false, true, false};
-  if (!check_tensor(q, purpose, p.q, no) || !check_tensor(k, purpose, p.k, no) || !check_tensor(v, purpose, p.v, no) ||
-      !check_tensor(k_scale, purpose, p.k_scale, no) || !check_tensor(v_scale, purpose, p.v_scale, no) ||
-      !check_tensor(gate, purpose, p.gate, no) || !check_tensor(weight, purpose, p.norm_weight, no) ||
-      !check_tensor(sink, purpose, p.sink, no) || !check_tensor(lengths, purpose, p.key_lengths, no) ||
-      !check_tensor(queries, purpose, p.query_lengths, no) || !check_tensor(starts, purpose, p.key_starts, no) ||
-      !check_tensor(cu_q, purpose, p.cu_seqlens_q, no) || !check_tensor(cu_k, purpose, p.cu_seqlens_k, no) ||
-      !check_tensor(pages, purpose, p.block_table, no) || !check_tensor(out, purpose, p.out, no) ||
-      !check_tensor(lse, purpose, p.lse, no))
+bool check_attention_numbers(const ga_attention_params &c, Refusal &no) {
+  return check_numbers(c, no) && check_ragged(c, no);
+}
+
+bool check_attention_tensors(const ga_attention_params &c, const AttentionTensors &t, Purpose purpose, Problem &p,
+                             Refusal &no) {
+  if (!check_tensor(t.q, purpose, p.q, no) || !check_tensor(t.k, purpose, p.k, no) ||
+      !check_tensor(t.v, purpose, p.v, no) || !check_tensor(t.k_scale, purpose, p.k_scale, no) ||
+      !check_tensor(t.v_scale, purpose, p.v_scale, no) || !check_tensor(t.gate, purpose, p.gate, no) ||
+      !check_tensor(t.norm_weight, purpose, p.norm_weight, no) || !check_tensor(t.sink, purpose, p.sink, no) ||
+      !check_tensor(t.key_lengths, purpose, p.key_lengths, no) ||
+      !check_tensor(t.query_lengths, purpose, p.query_lengths, no) ||
+      !check_tensor(t.key_starts, purpose, p.key_starts, no) ||
+      !check_tensor(t.cu_seqlens_q, purpose, p.cu_seqlens_q, no) ||
+      !check_tensor(t.cu_seqlens_k, purpose, p.cu_seqlens_k, no) ||
+      !check_tensor(t.block_table, purpose, p.block_table, no) || !check_tensor(t.out, purpose, p.out, no) ||
+      !check_tensor(t.lse, purpose, p.lse, no))
     return false;
   p.sink.dim = 0;  // one logit per head, whatever stride was given
-
-  const Expected *const all[] = {&q,       &k,       &v,      &k_scale, &v_scale, &gate,  &weight, &sink,
-                                 &lengths, &queries, &starts, &cu_q,    &cu_k,    &pages, &out,    &lse};
-  for (const Expected *input : all) {
-    if (input == &out) break;
-    if (!check_overlap(out, *input, input == &q || input == &gate, no) || !check_overlap(lse, *input, false, no))
-      return false;
-  }
-  if (!check_overlap(lse, out, false, no) || !check_workspace(c, all, 16, no)) return false;
 
   p.batch = c.batch;
   p.seq_q = c.seq_q;
@@ -165,6 +115,22 @@ bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &
   p.pre_gate = c.pre_gate;
   p.round_before_gate = c.flags & GA_ROUND_BEFORE_GATE;
   return true;
+}
+
+bool check_problem(const ga_attention_params *params, Purpose purpose, Problem &p, Refusal &no) {
+  if (!params) return no.invalid("params is NULL");
+  if (!check_struct_size("ga_attention_params", params->struct_size, sizeof *params, no)) return false;
+  const ga_attention_params c = *params;  // checked and used as one copy: the caller may write to his meanwhile
+  if (!check_attention_numbers(c, no)) return false;
+  const AttentionTensors t(c, AttentionTensors::Pass::kForward);
+  if (!check_attention_tensors(c, t, purpose, p, no)) return false;
+  for (int i = 0; i < AttentionTensors::kInputs; i++) {
+    const Expected *input = t.all[i];
+    if (!check_overlap(t.out, *input, input == &t.q || input == &t.gate, no) || !check_overlap(t.lse, *input, false, no))
+      return false;
+  }
+  return check_overlap(t.lse, t.out, false, no) &&
+         check_workspace(c.workspace, c.workspace_bytes, t.all, AttentionTensors::kAll, no);
 }
 
 }  // namespace ga

@@ -32,7 +32,7 @@ bool check_merge(const ga_merge_params *params, Merge &m, Refusal &no) {
   const Expected sink = {"sink", c.sink, {1, 1, h, 1}, kFloats, kFloatsRule, true, false, false};
   const Expected out = {"out", c.out, {b, s, h, dv}, kFloats, kFloatsRule, false, true, true};
   const Expected lse = {"lse", c.lse, {b, s, h, 1}, f32, "f32", false, true, false};
-  constexpr Purpose purpose = Purpose::kForward;
+  constexpr Purpose purpose = Purpose::kCall;
   if (!check_tensor(partial, purpose, m.partial_out, no) || !check_tensor(partial_lse, purpose, m.partial_lse, no) ||
       !check_tensor(gate, purpose, m.gate, no) || !check_tensor(weight, purpose, m.norm_weight, no) ||
       !check_tensor(sink, purpose, m.sink, no) || !check_tensor(out, purpose, m.out, no) ||

@@ -1226,5 +1226,216 @@ public class gated_attention_h extends gated_attention_h$shared {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+
+    private static class ga_attention_backward_plan_for {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_attention_backward_plan_for");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_backward_plan_for(ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *backward, ga_attention_plan *plan, ga_error *error)
+     * }
+     */
+    public static FunctionDescriptor ga_attention_backward_plan_for$descriptor() {
+        return ga_attention_backward_plan_for.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_backward_plan_for(ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *backward, ga_attention_plan *plan, ga_error *error)
+     * }
+     */
+    public static MethodHandle ga_attention_backward_plan_for$handle() {
+        return ga_attention_backward_plan_for.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_backward_plan_for(ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *backward, ga_attention_plan *plan, ga_error *error)
+     * }
+     */
+    public static MemorySegment ga_attention_backward_plan_for$address() {
+        return ga_attention_backward_plan_for.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_attention_backward_plan_for(ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *backward, ga_attention_plan *plan, ga_error *error)
+     * }
+     */
+    public static int ga_attention_backward_plan_for(long runtime, MemorySegment forward, MemorySegment backward, MemorySegment plan, MemorySegment error) {
+        var mh$ = ga_attention_backward_plan_for.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_attention_backward_plan_for", runtime, forward, backward, plan, error);
+            }
+            return (int)mh$.invokeExact(runtime, forward, backward, plan, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class ga_attention_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_attention_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_backward(ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *backward, ga_error *error)
+     * }
+     */
+    public static FunctionDescriptor ga_attention_backward$descriptor() {
+        return ga_attention_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_backward(ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *backward, ga_error *error)
+     * }
+     */
+    public static MethodHandle ga_attention_backward$handle() {
+        return ga_attention_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_backward(ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *backward, ga_error *error)
+     * }
+     */
+    public static MemorySegment ga_attention_backward$address() {
+        return ga_attention_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_attention_backward(ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *backward, ga_error *error)
+     * }
+     */
+    public static int ga_attention_backward(long runtime, MemorySegment forward, MemorySegment backward, MemorySegment error) {
+        var mh$ = ga_attention_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_attention_backward", runtime, forward, backward, error);
+            }
+            return (int)mh$.invokeExact(runtime, forward, backward, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class ga_attention_backward_holding {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_attention_backward_holding");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_backward_holding(ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *backward, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13, const void *hold14, const void *hold15, const void *hold16, const void *hold17, const void *hold18, const void *hold19, const void *hold20)
+     * }
+     */
+    public static FunctionDescriptor ga_attention_backward_holding$descriptor() {
+        return ga_attention_backward_holding.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_backward_holding(ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *backward, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13, const void *hold14, const void *hold15, const void *hold16, const void *hold17, const void *hold18, const void *hold19, const void *hold20)
+     * }
+     */
+    public static MethodHandle ga_attention_backward_holding$handle() {
+        return ga_attention_backward_holding.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_backward_holding(ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *backward, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13, const void *hold14, const void *hold15, const void *hold16, const void *hold17, const void *hold18, const void *hold19, const void *hold20)
+     * }
+     */
+    public static MemorySegment ga_attention_backward_holding$address() {
+        return ga_attention_backward_holding.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_attention_backward_holding(ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *backward, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13, const void *hold14, const void *hold15, const void *hold16, const void *hold17, const void *hold18, const void *hold19, const void *hold20)
+     * }
+     */
+    public static int ga_attention_backward_holding(long runtime, MemorySegment forward, MemorySegment backward, MemorySegment error, MemorySegment hold0, MemorySegment hold1, MemorySegment hold2, MemorySegment hold3, MemorySegment hold4, MemorySegment hold5, MemorySegment hold6, MemorySegment hold7, MemorySegment hold8, MemorySegment hold9, MemorySegment hold10, MemorySegment hold11, MemorySegment hold12, MemorySegment hold13, MemorySegment hold14, MemorySegment hold15, MemorySegment hold16, MemorySegment hold17, MemorySegment hold18, MemorySegment hold19, MemorySegment hold20) {
+        var mh$ = ga_attention_backward_holding.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_attention_backward_holding", runtime, forward, backward, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8, hold9, hold10, hold11, hold12, hold13, hold14, hold15, hold16, hold17, hold18, hold19, hold20);
+            }
+            return (int)mh$.invokeExact(runtime, forward, backward, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8, hold9, hold10, hold11, hold12, hold13, hold14, hold15, hold16, hold17, hold18, hold19, hold20);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
 }
 

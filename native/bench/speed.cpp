@@ -1,6 +1,7 @@
-// speed: the forward pass beside the machine's limits, measured in turns in the same run.
+// speed: the forward and the backward pass beside the machine's limits, measured in turns in the same run.
 //
-//   speed [pattern]     rows whose name contains the pattern; the share of the peak is of the median over rounds
+//   speed [pattern]     rows whose name contains the pattern; the share of the peak is of the median over rounds. A backward row
+//                       counts the five products of all gradients, 2.5 times the forward's.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -19,11 +20,14 @@ using ga::bench::now_seconds;
 
 constexpr int kThreads = 2, kRounds = 7;
 
+enum Pass { kForward, kBackward, kBackwardHeadwise, kBackwardUngated };
+
 struct Shape {
   const char *name;
   ga_dtype dtype;
   int heads_q, heads_kv, head_dim;
   int64_t seq_q, seq_k;
+  Pass pass = kForward;
 };
 
 constexpr Shape kShapes[] = {
@@ -48,6 +52,23 @@ constexpr Shape kShapes[] = {
     {"bf16 decode 32768", GA_BF16, 16, 8, 128, 1, 32768},
     {"f32 decode 32768", GA_F32, 16, 8, 128, 1, 32768},
     {"bf16 D256 decode 32768", GA_BF16, 16, 2, 256, 1, 32768},
+    {"bf16 backward S128", GA_BF16, 16, 8, 128, 128, 128, kBackward},
+    {"bf16 backward S512", GA_BF16, 16, 8, 128, 512, 512, kBackward},
+    {"bf16 backward S1024", GA_BF16, 16, 8, 128, 1024, 1024, kBackward},
+    {"bf16 backward S2048", GA_BF16, 16, 8, 128, 2048, 2048, kBackward},
+    {"bf16 backward S4096", GA_BF16, 16, 8, 128, 4096, 4096, kBackward},
+    {"f32 backward S128", GA_F32, 16, 8, 128, 128, 128, kBackward},
+    {"f32 backward S512", GA_F32, 16, 8, 128, 512, 512, kBackward},
+    {"f32 backward S1024", GA_F32, 16, 8, 128, 1024, 1024, kBackward},
+    {"f32 backward S2048", GA_F32, 16, 8, 128, 2048, 2048, kBackward},
+    {"f32 backward S4096", GA_F32, 16, 8, 128, 4096, 4096, kBackward},
+    {"bf16 backward headwise S1024", GA_BF16, 16, 8, 128, 1024, 1024, kBackwardHeadwise},
+    {"bf16 backward ungated S1024", GA_BF16, 16, 8, 128, 1024, 1024, kBackwardUngated},
+    {"f32 backward headwise S1024", GA_F32, 16, 8, 128, 1024, 1024, kBackwardHeadwise},
+    {"f32 backward ungated S1024", GA_F32, 16, 8, 128, 1024, 1024, kBackwardUngated},
+    {"bf16 backward D64 S1024", GA_BF16, 16, 16, 64, 1024, 1024, kBackward},
+    {"bf16 backward D256 S1024", GA_BF16, 16, 2, 256, 1024, 1024, kBackward},
+    {"f32 backward D256 S1024", GA_F32, 16, 2, 256, 1024, 1024, kBackward},
 };
 
 struct Tensor {
@@ -118,7 +139,31 @@ void measure(ga_runtime runtime, const Shape &s) {
   ga_error error{};
   ga_attention_plan plan{};
   plan.struct_size = sizeof plan;
-  require(ga_attention_plan_for(runtime, &p, &plan, &error), error);
+  const bool backward = s.pass != kForward;
+  // Only a backward row touches these.
+  const int64_t rows = backward ? s.seq_q : 0, keys = backward ? s.seq_k : 0;
+  const Tensor lse(GA_F32, rows, s.heads_q, 1, 6), dout(s.dtype, rows, s.heads_q, s.head_dim, 7),
+      dq(s.dtype, rows, s.heads_q, s.head_dim, 8), dk(s.dtype, keys, s.heads_kv, s.head_dim, 9),
+      dv(s.dtype, keys, s.heads_kv, s.head_dim, 10), dgate(s.dtype, rows, s.heads_q, s.head_dim, 11);
+  ga_attention_backward_params g{};
+  g.struct_size = sizeof g;
+  if (backward) {
+    p.lse = lse.view();
+    g.dout = dout.view();
+    g.dq = dq.view();
+    g.dk = dk.view();
+    g.dv = dv.view();
+    g.dgate = dgate.view();
+    if (s.pass == kBackwardHeadwise) p.gate.stride[3] = g.dgate.stride[3] = 0;
+    if (s.pass == kBackwardUngated) p.gate = g.dgate = {};
+    require(ga_attention_forward(runtime, &p, &error), error);
+    require(ga_attention_backward_plan_for(runtime, &p, &g, &plan, &error), error);
+  } else {
+    require(ga_attention_plan_for(runtime, &p, &plan, &error), error);
+  }
+  const auto call = [&] {
+    require(backward ? ga_attention_backward(runtime, &p, &g, &error) : ga_attention_forward(runtime, &p, &error), error);
+  };
   const bool decode = s.seq_q == 1;
   const auto limit = [&] {
     if (decode)
@@ -132,10 +177,10 @@ void measure(ga_runtime runtime, const Shape &s) {
     const double peak = limit();
     std::vector<double> run;
     const double until = now_seconds() + 0.15;
-    for (int warm = 0; warm < 3; warm++) require(ga_attention_forward(runtime, &p, &error), error);
+    for (int warm = 0; warm < 3; warm++) call();
     do {
       const double start = now_seconds();
-      require(ga_attention_forward(runtime, &p, &error), error);
+      call();
       run.push_back(now_seconds() - start);
     } while (now_seconds() < until || run.size() < 5);
     const double seconds = median(run);
@@ -144,7 +189,7 @@ void measure(ga_runtime runtime, const Shape &s) {
     shares.push_back(work / seconds / peak);
   }
   std::printf(
-      "%-24s %10.1f us  %7.1f %s  peak %7.1f  %5.1f %%  (best %5.1f %%)  %s\n", s.name, median(times) * 1e6,
+      "%-30s %10.1f us  %7.1f %s  peak %7.1f  %5.1f %%  (best %5.1f %%)  %s\n", s.name, median(times) * 1e6,
       work / median(times) / 1e9, decode ? "GB/s    " : "GFLOP/s", median(limits) / 1e9, 100 * median(shares),
       100 * work / *std::min_element(times.begin(), times.end()) / *std::max_element(limits.begin(), limits.end()),
       plan.kernel);

@@ -92,6 +92,14 @@ std::string describe(const Case &c) {
   describe_view(text, "sink", c.sink);
   describe_view(text, "out", c.out);
   describe_view(text, "lse", c.lse);
+  describe_view(text, "dout", c.dout);
+  describe_view(text, "ungated", c.ungated);
+  describe_view(text, "dq", c.dq);
+  describe_view(text, "dk", c.dk);
+  describe_view(text, "dv", c.dv);
+  describe_view(text, "dgate", c.dgate);
+  describe_view(text, "dnorm_weight", c.dnorm_weight);
+  describe_view(text, "dsink", c.dsink);
   if (!c.lengths.empty()) {
     text << " key_lengths";
     for (const int32_t length : c.lengths) text << ' ' << length;

@@ -45,6 +45,7 @@ struct Case {
   ga_dtype dtype = GA_F32;
 
   View q, k, v, gate, norm_weight, sink, key_lengths, out, lse;
+  View dout, ungated, dq, dk, dv, dgate, dnorm_weight, dsink;  // of a backward call
   std::vector<int64_t> block_bytes;
   std::string layout = "dense";  // in words, for messages
 
@@ -53,6 +54,7 @@ struct Case {
   double value_size = 1;
   double gate_size = 2;
   double sink_size = 1;
+  double dout_size = 1;
   double trend = 0;        // by how much scores rise from the first key to the last
   int64_t trend_dims = 0;  // the last dims of q and k, in which the rise sits
   bool poison = false;     // keys that no row sees hold NaN and infinities

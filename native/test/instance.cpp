@@ -77,6 +77,15 @@ Instance::Instance(const Case &c, Placement placement) : case_(c) {
   params.key_lengths = tensor(c.key_lengths);
   params.out = tensor(c.out);
   params.lse = tensor(c.lse);
+  backward.struct_size = sizeof backward;
+  backward.dout = tensor(c.dout);
+  backward.ungated = tensor(c.ungated);
+  backward.dq = tensor(c.dq);
+  backward.dk = tensor(c.dk);
+  backward.dv = tensor(c.dv);
+  backward.dgate = tensor(c.dgate);
+  backward.dnorm_weight = tensor(c.dnorm_weight);
+  backward.dsink = tensor(c.dsink);
   if (c.poison) {
     poison_unseen(c.k);
     poison_unseen(c.v);
@@ -133,6 +142,7 @@ void Instance::fill_inputs() {
   fill(case_.gate, case_.gate_size);
   fill(case_.norm_weight, 1);
   fill(case_.sink, case_.sink_size);
+  fill(case_.dout, case_.dout_size);
   for (size_t b = 0; b < case_.lengths.size(); ++b) {
     store(GA_I32, address(case_.key_lengths, static_cast<int64_t>(b), 0, 0, 0), case_.lengths[b]);
   }
@@ -186,12 +196,24 @@ std::string Instance::untouched() const {
   return "";
 }
 
-void Instance::protect_inputs(bool protect) const {
+std::string Instance::untouched_but_gradients() {
+  for (const View *view : gradients(case_)) restore(*view);
+  return untouched();
+}
+
+void Instance::protect(bool protect, const std::vector<const View *> &outputs) const {
   for (size_t n = 0; n < blocks_.size(); ++n) {
-    const int block = static_cast<int>(n);
-    if (block != case_.out.block && block != case_.lse.block) blocks_[n].set_writable(!protect);
+    bool written = false;
+    for (const View *view : outputs) written |= view->block == static_cast<int>(n);
+    if (!written) blocks_[n].set_writable(!protect);
   }
 }
+
+void Instance::protect_inputs(bool on) const { protect(on, {&case_.out, &case_.lse}); }
+
+void Instance::protect_all_but_gradients(bool on) const { protect(on, gradients(case_)); }
+
+std::vector<const View *> gradients(const Case &c) { return {&c.dq, &c.dk, &c.dv, &c.dgate, &c.dnorm_weight, &c.dsink}; }
 
 void ErrorBalance::add(const ErrorBalance &other) {
   sum += other.sum;

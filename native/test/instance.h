@@ -17,6 +17,7 @@ class Instance {
   explicit Instance(const Case &c, Placement placement = Placement::kRedZones);
 
   ga_attention_params params{};
+  ga_attention_backward_params backward{};
 
   // Where a view's element lies; the indices of an axis with stride 0 do not matter.
   std::byte *address(const View &view, int64_t batch, int64_t sequence, int64_t head, int64_t dim) const;
@@ -34,8 +35,14 @@ class Instance {
   // Empty when nothing at all was written since the snapshot.
   std::string untouched() const;
 
+  // The same for a backward call, whose outputs are the gradients.
+  std::string untouched_but_gradients();
+
   // Makes guarded blocks that hold no output read-only for the time of a call.
-  void protect_inputs(bool protect) const;
+  void protect_inputs(bool on) const;
+  void protect_all_but_gradients(bool on) const;
+
+  std::vector<std::byte> bits(const View &view) const;  // the raw elements; none of an absent view
 
   const Case &description() const { return case_; }
 
@@ -45,12 +52,15 @@ class Instance {
   void add_trend(const View &view, double at_first, double at_last);
   void poison_unseen(const View &view);
   ga_tensor tensor(const View &view) const;
-  std::vector<std::byte> bits(const View &view) const;
+  void protect(bool protect, const std::vector<const View *> &outputs) const;
   void restore(const View &view);
 
   Case case_;
   std::vector<Block> blocks_;
 };
+
+// Of a backward call, in the order dq, dk, dv, dgate, dnorm_weight, dsink; some may be absent.
+std::vector<const View *> gradients(const Case &c);
 
 // Signed errors as shares of the bound, of many elements.
 struct ErrorBalance {

@@ -8,6 +8,7 @@
 #include "abi/abi_table.h"
 #include "abi/lengths.h"
 #include "abi/validate.h"
+#include "core/backward.h"
 #include "core/cost.h"
 #include "core/cpu_features.h"
 #include "core/dispatch.h"
@@ -19,12 +20,12 @@ namespace {
 // Memory lent by the caller, or borrowed from the runtime for the length of a call.
 class Workspace {
  public:
-  Workspace(const ga_attention_params &params, int64_t needed, WorkspacePool &pool, Refusal &no) : pool_(pool) {
-    if (params.workspace) {
-      if (params.workspace_bytes < needed)
-        no.invalid("workspace_bytes is %" PRId64 ", but the call needs %" PRId64, params.workspace_bytes, needed);
+  Workspace(void *lent, int64_t lent_bytes, int64_t needed, WorkspacePool &pool, Refusal &no) : pool_(pool) {
+    if (lent) {
+      if (lent_bytes < needed)
+        no.invalid("workspace_bytes is %" PRId64 ", but the call needs %" PRId64, lent_bytes, needed);
       else
-        memory_ = static_cast<char *>(params.workspace);
+        memory_ = static_cast<char *>(lent);
       return;
     }
     memory_ = borrowed_ = pool.borrow(needed);
@@ -132,7 +133,7 @@ bool attend(ga_runtime runtime, const ga_attention_params *params, Refusal &no) 
   Problem p;
   Schedule s;
   if (!check_problem(params, Purpose::kCall, p, no) || !check_schedule(p, r.kernels, s, no)) return false;
-  const Workspace workspace(*params, total_workspace(p, s, r), r.workspaces, no);
+  const Workspace workspace(params->workspace, params->workspace_bytes, total_workspace(p, s, r), r.workspaces, no);
   if (!workspace.get()) return false;
   char *lengths = workspace.get() + workspace_bytes(s, r.pool.threads());
   if (!copy_lengths(p, lengths, no)) return false;
@@ -150,24 +151,47 @@ bool merge_partials(ga_runtime runtime, const ga_merge_params *params, Refusal &
   return true;
 }
 
+bool check_backward_plan(const BackwardProblem &p, const Runtime &r, BackwardPlan &plan, Refusal &no) {
+  if (plan_backward(p, r.kernels, r.pool.threads(), plan)) return true;
+  return no.with(GA_UNSUPPORTED, "the scratch memory for this shape would exceed 2^56 bytes");
+}
+
 bool backward_plan_for(ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *params,
                        ga_attention_plan *plan, Refusal &no) {
   if (!plan) return no.invalid("plan is NULL");
   if (!check_struct_size("ga_attention_plan", plan->struct_size, sizeof *plan, no)) return false;
   const RuntimeUse use(runtime);
   if (!use.get()) return not_open(runtime, no);
+  const Runtime &r = *use.get();
   BackwardProblem p;
-  if (!check_backward(forward, params, Purpose::kPlan, p, no)) return false;
-  return no.with(GA_UNSUPPORTED, "this build has no backward kernels");
+  BackwardPlan cut;
+  if (!check_backward(forward, params, Purpose::kPlan, p, no) || !check_backward_plan(p, r, cut, no)) return false;
+  plan->isa = r.kernels.isa;
+  plan->threads = r.pool.threads();
+  plan->query_block = static_cast<int32_t>(cut.schedule.query_block);
+  plan->key_block = static_cast<int32_t>(cut.schedule.key_block);
+  plan->tasks = cut.schedule.row_units * cut.schedule.row_tasks + backward_tasks(p, cut.schedule);
+  plan->workspace_bytes = cut.workspace_bytes + lengths_bytes(p);
+  plan->flop = saturated(backward_flop(p, cut.schedule.recomputes));
+  plan->bytes = saturated(backward_bytes_moved(p));
+  constexpr const char *kTypes[] = {"f32", "bf16", "f16"};
+  std::snprintf(plan->kernel, sizeof plan->kernel, "%sbackward_%s_%s", cut.schedule.recomputes ? "forward+" : "",
+                kTypes[p.dtype()], isa_name(r.kernels.isa));
+  return true;
 }
 
-bool backward_pass(ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *params,
-                   Refusal &no) {
+bool attend_backward(ga_runtime runtime, const ga_attention_params *forward, const ga_attention_backward_params *params,
+                     Refusal &no) {
   const RuntimeUse use(runtime);
   if (!use.get()) return not_open(runtime, no);
+  Runtime &r = *use.get();
   BackwardProblem p;
-  if (!check_backward(forward, params, Purpose::kCall, p, no)) return false;
-  return no.with(GA_UNSUPPORTED, "this build has no backward kernels");
+  BackwardPlan plan;
+  if (!check_backward(forward, params, Purpose::kCall, p, no) || !check_backward_plan(p, r, plan, no)) return false;
+  const Workspace workspace(params->workspace, params->workspace_bytes, plan.workspace_bytes + lengths_bytes(p),
+                            r.workspaces, no);
+  if (!workspace.get() || !copy_lengths(p, workspace.get() + plan.lengths_offset, no)) return false;
+  return backward(p, plan, r.kernels, r.pool, workspace.get()) || no.invalid("the lengths changed during the call");
 }
 
 }  // namespace
@@ -264,7 +288,7 @@ ga_status ga_attention_backward_plan_for(ga_runtime runtime, const ga_attention_
 ga_status ga_attention_backward(ga_runtime runtime, const ga_attention_params *forward,
                                 const ga_attention_backward_params *backward, ga_error *error) noexcept {
   ga::Refusal no;
-  ga::backward_pass(runtime, forward, backward, no);
+  ga::attend_backward(runtime, forward, backward, no);
   return no.report(error);
 }
 

@@ -29,18 +29,45 @@ double sum_over_sequences(const Problem &p, const Each &each) {
   return sum;
 }
 
+double all_pairs(const Problem &p) {
+  return sum_over_sequences(p, [&](const Sequence &of) { return visible_pairs(p, of); }) * p.heads_q;
+}
+
 }  // namespace
 
-double flop(const Problem &p) {
-  return sum_over_sequences(p, [&](const Sequence &of) { return visible_pairs(p, of); }) * 2.0 *
-         (p.head_dim + p.head_dim_v) * p.heads_q;
-}
+double flop(const Problem &p) { return all_pairs(p) * 2.0 * (p.head_dim + p.head_dim_v); }
 
 double bytes_moved(const Problem &p) {
   double per_query = static_cast<double>(p.head_dim + p.head_dim_v) * p.q.element_bytes;
   if (p.gate.data) per_query += (p.gate.dim ? p.head_dim_v : 1) * p.gate.element_bytes;
   if (p.lse.data) per_query += 4;
   const double per_key = static_cast<double>(p.head_dim + p.head_dim_v) * p.k.element_bytes;
+  return sum_over_sequences(p, [&](const Sequence &of) {
+    return static_cast<double>(of.queries + of.padding) * p.heads_q * per_query +
+           static_cast<double>(of.keys) * p.heads_kv * per_key;
+  });
+}
+
+double backward_flop(const BackwardProblem &p, bool recomputes) {
+  const double d = p.head_dim, dv = p.head_dim_v;
+  double per_pair = recomputes ? d + dv : 0;
+  if (p.dq.data || p.dk.data || p.dv.data) per_pair += d;
+  if (p.dq.data || p.dk.data) per_pair += dv;
+  if (p.dq.data) per_pair += d;
+  if (p.dk.data) per_pair += d;
+  if (p.dv.data) per_pair += dv;
+  return all_pairs(p) * 2.0 * per_pair;
+}
+
+double backward_bytes_moved(const BackwardProblem &p) {
+  const auto gradient = [](const View &view, int64_t dims) {
+    return view.data ? static_cast<double>(dims) * view.element_bytes : 0.0;
+  };
+  double per_query = static_cast<double>(p.head_dim + 2 * p.head_dim_v) * p.q.element_bytes + 4;  // q, out, dout, lse
+  if (p.gate.data) per_query += (p.gate.dim ? p.head_dim_v : 1) * p.gate.element_bytes;
+  per_query += gradient(p.dq, p.head_dim) + gradient(p.dgate, p.gate.dim ? p.head_dim_v : 1);
+  const double per_key = static_cast<double>(p.head_dim + p.head_dim_v) * p.k.element_bytes + gradient(p.dk, p.head_dim) +
+                         gradient(p.dv, p.head_dim_v);
   return sum_over_sequences(p, [&](const Sequence &of) {
     return static_cast<double>(of.queries + of.padding) * p.heads_q * per_query +
            static_cast<double>(of.keys) * p.heads_kv * per_key;

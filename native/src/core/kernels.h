@@ -2,6 +2,7 @@
 // the only code that is compiled for that instruction set.
 #pragma once
 
+#include "core/backward_schedule.h"
 #include "core/schedule.h"
 
 namespace ga {
@@ -19,12 +20,22 @@ struct Kernels {
     void (*merge_partials)(const Merge &, int64_t first, int64_t end);  // rows [first, end); by the type of out
   };
 
+  // Of a backward call, by the type of q. ungated: Y, if it was recomputed.
+  struct Backward {
+    void (*rows)(const BackwardProblem &, const BackwardSchedule &, const View &ungated, char *shared, char *own,
+                 int64_t unit, int64_t task);
+    void (*products)(const BackwardProblem &, const BackwardSchedule &, const BackwardPart &, char *shared, char *own,
+                     int64_t head, int64_t key_block);
+    void (*sums)(const BackwardProblem &, const BackwardSchedule &, const char *shared);
+  };
+
   static constexpr int kQueryTypes = GA_F16 + 1, kKeyTypes = GA_I8 + 1;
 
   ga_isa isa;
   Geometry geometry;
   // By the type of q, then that of k and v; empty where the two do not go together.
   PerType type[kQueryTypes][kKeyTypes];
+  Backward backward[kQueryTypes];
 };
 
 // The instruction sets this build holds; NULL for the others.

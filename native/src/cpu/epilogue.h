@@ -85,7 +85,8 @@ class Epilogue {
     return copies[0];
   }
   F norm_factor(const float *y, const Denominator &row) const;
-  void finish_any(int64_t h, const float *y, F factor, const char *gate, T *out) const;
+  template <class Out>
+  void finish_any(int64_t h, const float *y, F factor, const char *gate, Out *out) const;
 
   const Output &p_;
   const bool plain_;    // nothing happens between normalization and gate
@@ -100,6 +101,8 @@ void Epilogue<T>::finish(int64_t b, int64_t i, int64_t h, const float *y, float 
   if (want_lse) *reinterpret_cast<float *>(p_.lse.at(b, i, h)) = row.lse;
   const F factor = p_.pre_gate == GA_PRE_RMS_NORM ? norm_factor(y, row) : set(static_cast<float>(row.keys * row.share));
   const char *gate = p_.gate.data ? p_.gate.at(b, i, h) : nullptr;
+  if constexpr (sizeof(T) < 4)  // Y for the backward pass
+    if (p_.out.dtype == GA_F32) return finish_any(h, y, factor, gate, reinterpret_cast<float *>(p_.out.at(b, i, h)));
   T *out = reinterpret_cast<T *>(p_.out.at(b, i, h));
   if (!sigmoid_) return finish_any(h, y, factor, gate, out);
   switch (p_.gate.dtype) {
@@ -126,7 +129,8 @@ F Epilogue<T>::norm_factor(const float *y, const Denominator &row) const {
 
 // Every combination of options, decided per vector.
 template <class T>
-void Epilogue<T>::finish_any(int64_t h, const float *y, F factor, const char *gate, T *out) const {
+template <class Out>
+void Epilogue<T>::finish_any(int64_t h, const float *y, F factor, const char *gate, Out *out) const {
   const char *weight = p_.norm_weight.data ? p_.norm_weight.at(0, 0, h) : nullptr;
   const bool one_score = gate && p_.gate.dim == 0;  // head-wise
   F a = one_score ? activate<kPrecision>(p_.activation, load_row(p_.gate, gate, 0, kWidth)) : zero();

@@ -1,5 +1,6 @@
 // The end of every src/cpu/isa/<name>.cpp: all kernels, written once, instantiated for the simd header included before.
 #include "core/kernels.h"
+#include "cpu/backward.h"
 #include "cpu/decode.h"
 #include "cpu/merge.h"
 #include "cpu/prefill.h"
@@ -21,6 +22,9 @@ constexpr Kernels::PerType kPerType = {
     pack_task<Prefills, K>, prefill_task<Prefills, T>, decode_task<Decodes, T, K>, merge_task<Decodes, T, K>, blank<T>,
     merge_partials<T>};
 
+template <class T, class Product>
+constexpr Kernels::Backward kBackward = {backward_rows<Product, T>, backward_products<Product, T>, backward_sums};
+
 }  // namespace
 
 extern const Kernels kernels;
@@ -35,6 +39,7 @@ const Kernels kernels = {
       kPerType<float, i8, F32Product, F32Product>},
      {{}, kPerType<bf16, bf16, ProductForBf16, ProductForBf16>, {}, {}, kPerType<bf16, i8, F32Product, ProductForBf16>},
      {{}, {}, kPerType<f16, f16, F32Product, F32Product>, {}, kPerType<f16, i8, F32Product, F32Product>}},
+    {kBackward<float, F32Product>, kBackward<bf16, ProductForBf16>, kBackward<f16, F32Product>},
 };
 
 }  // namespace ga::GA_ISA

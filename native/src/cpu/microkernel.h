@@ -2,7 +2,8 @@
 //
 // Both products of attention (Q K^T and P V) and both number formats run through it. A unit is 32 bits: one f32,
 // or a pair of bf16 that vdpbf16ps multiplies and adds at once, so bf16 is the same loop at twice the FLOP. A is
-// broadcast from memory, B comes from a packed panel (pack.h), C stays in registers for the whole loop.
+// broadcast from memory, B comes from a packed panel (pack.h), C stays in registers for the whole loop. Since A is broadcast, it may
+// as well lie transposed: the backward pass multiplies with P and dS both ways and transposes neither.
 #pragma once
 
 #include "core/number.h"
@@ -12,6 +13,20 @@ namespace ga::GA_ISA {
 constexpr int kTileRows = 6;
 constexpr int kPanel = kPanelVectors * kWidth;  // columns of a packed panel
 constexpr int kLineUnits = 16;                  // units of a cache line
+
+// Hands out the memory of the panels that come next, tile by tile: the microkernel fetches it while it multiplies.
+class Ahead {
+ public:
+  Ahead(const int32_t *from, int64_t units) : at_(from), end_(from + units * kPanel) {}
+  const int32_t *take(int64_t lines) {
+    const int32_t *at = at_;
+    if (at_ < end_) at_ += lines * kLineUnits;
+    return at;
+  }
+
+ private:
+  const int32_t *at_, *end_;
+};
 
 struct F32Product {
   static constexpr int kPack = 1;  // values of the inner dimension per unit
@@ -25,6 +40,13 @@ struct Bf16Product {
 };
 #endif
 
+// Terms of a score that one accumulator sums: over all of head_dim, f32 would round too often for its error bound. The bounds
+// of 16-bit types leave room for it.
+template <class T>
+GA_ALWAYS_INLINE int64_t score_terms(int64_t units) {
+  return sizeof(T) < 4 ? units : units < 64 ? 16 : 32;
+}
+
 enum Finish {
   kStore,          // C = A B
   kStoreMax,       // C = A B, and row_max [6 x vector] = max(row_max, the tile's columns)
@@ -32,9 +54,14 @@ enum Finish {
   kAccumulateMax,  // both
 };
 
+enum Operand {
+  kRows,    // A[i][k] at i * lda + k
+  kColumns  // A[i][k] at k * lda + i
+};
+
 // With each unit one cache line is fetched from `ahead` on, into the second cache: panels come from a farther one, and the
 // tile that first met a new panel would wait for most of it.
-template <class Product, Finish finish, int rows, int vectors>
+template <class Product, Finish finish, Operand operand, int rows, int vectors>
 [[gnu::noinline]] static void tile(const int32_t *a, int64_t lda, const int32_t *b, int64_t units, float *c, int64_t ldc,
                                    float *row_max, const int32_t *ahead) {
   F acc[rows][vectors];
@@ -48,7 +75,7 @@ template <class Product, Finish finish, int rows, int vectors>
     for (int j = 0; j < vectors; j++) column[j] = load_units(b + j * kWidth);
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
-      const U broadcast = broadcast_unit(a + i * lda + k);
+      const U broadcast = broadcast_unit(operand == kRows ? a + i * lda + k : a + k * lda + i);
 #pragma GCC unroll 8
       for (int j = 0; j < vectors; j++) acc[i][j] = Product::mac(acc[i][j], broadcast, column[j]);
     }
@@ -73,31 +100,31 @@ template <class Product, Finish finish, int rows, int vectors>
   }
 }
 
-template <class Product, Finish finish, int vectors>
+template <class Product, Finish finish, Operand operand, int vectors>
 static inline void tile_rows(int rows, const int32_t *a, int64_t lda, const int32_t *b, int64_t units, float *c,
                              int64_t ldc, float *row_max, const int32_t *ahead) {
   switch (rows) {
-    case 6: return tile<Product, finish, 6, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
-    case 5: return tile<Product, finish, 5, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
-    case 4: return tile<Product, finish, 4, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
-    case 3: return tile<Product, finish, 3, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
-    case 2: return tile<Product, finish, 2, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
-    default: return tile<Product, finish, 1, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
+    case 6: return tile<Product, finish, operand, 6, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
+    case 5: return tile<Product, finish, operand, 5, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
+    case 4: return tile<Product, finish, operand, 4, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
+    case 3: return tile<Product, finish, operand, 3, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
+    case 2: return tile<Product, finish, operand, 2, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
+    default: return tile<Product, finish, operand, 1, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
   }
 }
 
 // columns: how many of the panel's columns are wanted; whole vectors are computed.
-template <class Product, Finish finish>
+template <class Product, Finish finish, Operand operand = kRows>
 static inline void multiply(int rows, int64_t columns, const int32_t *a, int64_t lda, const int32_t *b, int64_t units,
                             float *c, int64_t ldc, const int32_t *ahead, float *row_max = nullptr) {
   const int vectors = columns >= kPanel ? kPanelVectors : static_cast<int>(ceil_div(columns, kWidth));
   if (vectors == kPanelVectors)
-    return tile_rows<Product, finish, kPanelVectors>(rows, a, lda, b, units, c, ldc, row_max, ahead);
+    return tile_rows<Product, finish, operand, kPanelVectors>(rows, a, lda, b, units, c, ldc, row_max, ahead);
   if constexpr (kPanelVectors > 3)
-    if (vectors == 3) return tile_rows<Product, finish, 3>(rows, a, lda, b, units, c, ldc, row_max, ahead);
+    if (vectors == 3) return tile_rows<Product, finish, operand, 3>(rows, a, lda, b, units, c, ldc, row_max, ahead);
   if constexpr (kPanelVectors > 2)
-    if (vectors == 2) return tile_rows<Product, finish, 2>(rows, a, lda, b, units, c, ldc, row_max, ahead);
-  return tile_rows<Product, finish, 1>(rows, a, lda, b, units, c, ldc, row_max, ahead);
+    if (vectors == 2) return tile_rows<Product, finish, operand, 2>(rows, a, lda, b, units, c, ldc, row_max, ahead);
+  return tile_rows<Product, finish, operand, 1>(rows, a, lda, b, units, c, ldc, row_max, ahead);
 }
 
 }  // namespace ga::GA_ISA

@@ -16,27 +16,6 @@ namespace ga::GA_ISA {
 namespace {
 
 constexpr int64_t kValueStep = 128;  // keys of P V per pass: that much of V stays in L1 over all row tiles
-// Terms of a score that one accumulator sums: over all of head_dim, f32 would round too often for its error bound. The bounds
-// of 16-bit types leave room for it.
-template <class T>
-GA_ALWAYS_INLINE int64_t score_terms(int64_t units) {
-  return sizeof(T) < 4 ? units : units < 64 ? 16 : 32;
-}
-
-// Hands out the memory of the panels that come next, tile by tile: the microkernel fetches it while it multiplies.
-class Ahead {
- public:
-  Ahead(const int32_t *from, int64_t units) : at_(from), end_(from + units * kPanel) {}
-  const int32_t *take(int64_t lines) {
-    const int32_t *at = at_;
-    if (at_ < end_) at_ += lines * kLineUnits;
-    return at;
-  }
-
- private:
-  const int32_t *at_, *end_;
-};
-
 template <class Product, class T>
 class Prefill {
  public:

@@ -1,0 +1,507 @@
+// The backward pass of attention: one block of keys of a key/value head against all query rows that see any of them.
+//
+//   for each block of query rows, late ones first:
+//     S = Q K^T, dP = dY V^T   →   P = exp2(S - L), dS = P (dP - Delta)   →   dV += P^T dY,  dK += dS^T Q,  dQ += dS K
+//
+// All five products go through the microkernel. S and dP exist for six rows by one panel at a time, in the nearest cache; P and dS
+// for a block of rows by the block of keys; dK and dV stay in the second cache until all rows have passed. dQ lies in f32 in the
+// scratch: key blocks add to it one after another, by a ticket per block of rows, so that its bits do not depend on who is first.
+#pragma once
+
+#include <sched.h>
+
+#include "core/thread_pool.h"
+#include "cpu/backward_rows.h"
+#include "cpu/softcap.h"
+
+namespace ga::GA_ISA {
+namespace {
+
+template <class Product, class T>
+class Backward {
+ public:
+  Backward(const BackwardProblem &p, const BackwardSchedule &s, const BackwardPart &part, char *shared, char *own,
+           int64_t head, int64_t key_block);
+  void run();
+
+ private:
+  static constexpr int64_t kPack = Product::kPack;
+  using Stored = std::conditional_t<kPack == 2, bf16, float>;
+
+  struct Tile {  // up to six rows that go through the microkernel together
+    int64_t row;
+    int rows;
+    int64_t lo, lo_all, hi_all, hi;  // keys of the block: some row sees [lo, hi), every row sees [lo_all, hi_all)
+  };
+  Tile tile_at(int64_t row) const {
+    const int64_t n = rows_ - row < kTileRows ? rows_ - row : kTileRows;
+    return {row, static_cast<int>(n), sees_[row].lo, sees_[row + n - 1].lo, sees_[row].hi, sees_[row + n - 1].hi};
+  }
+  struct Blocks {
+    int64_t first, end;
+  };
+
+  int64_t position(int64_t row) const { return (row0_ + row) / p_.group; }
+  int64_t query_head(int64_t row) const { return h_ * p_.group + (row0_ + row) % p_.group; }
+  Blocks key_blocks_of(int64_t query_block) const;
+  void load_keys();
+  void load_rows(int64_t query_block);
+  template <class E, class RowAt>
+  bool load_operand(const RowAt &row_at, int64_t dims, int64_t units, bool negate, int32_t *by_rows,
+                    int32_t *by_dims) const;
+  void weights();
+  template <bool masked, bool capped>
+  void weigh(const Tile &t, int64_t panel, int64_t columns);
+  template <bool masked, bool capped>
+  void weigh_vector(int64_t row, int64_t at, int64_t key, F &p, F &ds) const;
+  void zero_weights(const Tile &t, int64_t panel, int64_t at);
+  void add_to_keys(const int32_t *weights, const int32_t *rows_by_dims, int64_t dims, bool safe, float *to,
+                   int64_t stride);
+  void add_exactly(const int32_t *weights, const int32_t *rows_by_dims, int64_t column, int64_t dims, int64_t key,
+                   int64_t keys, float *sum, int64_t stride) const;
+  void add_to_queries(bool is_first);
+  static void wait_for(const int32_t *ticket, int64_t turn);
+  void store_queries() const;
+  void store_keys() const;
+  void blank() const;
+
+  float operand(const int32_t *by_dims, int64_t capacity, int64_t index, int64_t d) const {
+    return half(by_dims[(d / kPanel * (capacity / kPack) + index / kPack) * kPanel + d % kPanel], index);
+  }
+  // One value of a unit: of a pair, the one at an even or an odd index.
+  static float half(int32_t unit, int64_t index) {
+    union {
+      uint32_t u;
+      float f;
+    } bits = {static_cast<uint32_t>(unit)};
+    if (kPack == 2) bits.u = index & 1 ? bits.u & 0xffff0000u : bits.u << 16;
+    return bits.f;
+  }
+  int32_t *ticket(int64_t query_block) const {
+    return reinterpret_cast<int32_t *>(tickets_ +
+                                       (part_.first_ticket + h_ * part_.query_blocks + query_block) * kTicketBytes);
+  }
+  float *dq_rows() const { return dq_ + (part_.first_row + h_ * part_.rows + row0_) * s_.dq_stride; }
+  // Of what exists per row of the output.
+  int64_t index_of(int64_t row) const {
+    return (of_.query_entry * p_.seq_q + of_.query_row + position(row)) * p_.heads_q + query_head(row);
+  }
+
+  const BackwardProblem &p_;
+  const BackwardSchedule &s_;
+  const BackwardPart &part_;
+  const Sequence &of_;
+  const Softcap softcap_;
+  const int64_t h_, block_;
+  int64_t first_, keys_;                         // of the block
+  int64_t row0_ = 0, real_rows_ = 0, rows_ = 0;  // of the block of query rows; rows: of whole pairs
+  bool needs_ds_;
+  bool keys_safe_ = true, queries_safe_ = true, dy_safe_ = true;  // no infinity, no NaN
+  int64_t row_capacity_, ld_, ld_rows_, dk_stride_, dv_stride_;
+
+  const float *lse_, *delta_;
+  const Stored *dy_;
+  float *dq_;
+  char *tickets_;
+
+  int32_t *keys_by_dims_, *values_by_dims_;  // [panels][units][panel]
+  int32_t *keys_by_keys_;                    // [column panels][keys / pack][panel]
+  float *dk_, *dv_;                          // [keys][stride]
+  int32_t *q_, *dy_rows_;                    // [rows][units]
+  int32_t *q_by_dims_, *dy_by_dims_;         // [column panels][row capacity / pack][panel]
+  int32_t *weights_, *ds_;                   // P, dS: [rows / pack][ld]
+  int32_t *ds_rows_;                         // [rows][ld_rows], pairs of keys; for f32 the same as ds_
+  float *score_tile_, *dp_tile_;             // [6][panel]
+  float *row_lse_, *row_delta_;              // [rows]
+  KeyRange *sees_;                           // [rows], keys of the block
+  float *zeros_;
+};
+
+template <class Product, class T>
+Backward<Product, T>::Backward(const BackwardProblem &p, const BackwardSchedule &s, const BackwardPart &part,
+                               char *shared, char *own, int64_t head, int64_t key_block)
+    : p_(p), s_(s), part_(part), of_(part.sequence), softcap_(p), h_(head), block_(key_block) {
+  first_ = block_ * s.key_block;
+  keys_ = of_.keys - first_ < s.key_block ? of_.keys - first_ : s.key_block;
+  lse_ = reinterpret_cast<const float *>(shared + s.lse_offset);
+  delta_ = reinterpret_cast<const float *>(shared + s.delta_offset);
+  dy_ = reinterpret_cast<const Stored *>(shared + s.dy_offset);
+  dq_ = reinterpret_cast<float *>(shared + s.dq_offset);
+  tickets_ = shared + s.tickets_offset;
+
+  const int64_t keys = s.key_block, columns = round_up(p.head_dim, kPanel),
+                value_columns = round_up(p.head_dim_v, kPanel);
+  row_capacity_ = round_up(s.query_block, kPanel);
+  const int64_t rows = row_capacity_ + 8;
+  ld_ = keys + 16;  // not a power of two: rows of a column would share few sets of the cache
+  ld_rows_ = kPack == 2 ? keys / 2 + 16 : ld_;
+  dk_stride_ = columns;
+  dv_stride_ = value_columns;
+  Scratch scratch(own);
+  keys_by_dims_ = scratch.take<int32_t>(keys * s.key_units);
+  values_by_dims_ = scratch.take<int32_t>(keys * s.value_units);
+  keys_by_keys_ = scratch.take<int32_t>(keys * columns / kPack);
+  dk_ = scratch.take<float>((keys + 8) * columns);
+  dv_ = scratch.take<float>((keys + 8) * value_columns);
+  q_ = scratch.take<int32_t>(rows * s.key_units);
+  dy_rows_ = scratch.take<int32_t>(rows * s.value_units);
+  q_by_dims_ = scratch.take<int32_t>(rows * columns / kPack);
+  dy_by_dims_ = scratch.take<int32_t>(rows * value_columns / kPack);
+  weights_ = scratch.take<int32_t>(rows / kPack * ld_);
+  ds_ = scratch.take<int32_t>(rows / kPack * ld_);
+  ds_rows_ = kPack == 2 ? scratch.take<int32_t>(rows * ld_rows_) : ds_;
+  score_tile_ = scratch.take<float>(2 * kTileRows * kPanel);
+  dp_tile_ = score_tile_ + kTileRows * kPanel;
+  row_lse_ = scratch.take<float>(rows);
+  row_delta_ = scratch.take<float>(rows);
+  sees_ = scratch.take<KeyRange>(rows);
+  zeros_ = scratch.take<float>(kBackwardZeros);
+  needs_ds_ = p.dq.data || p.dk.data;
+  if (!needs_ds_) fill_zero(dp_tile_, kTileRows * kPanel);
+}
+
+template <class Product, class T>
+void Backward<Product, T>::run() {
+  fill_zero(zeros_, kBackwardZeros);
+  if (block_ == 0) blank();
+  if (keys_ <= 0) return;
+  load_keys();
+  fill_zero(dk_, keys_ * dk_stride_);
+  fill_zero(dv_, keys_ * dv_stride_);
+  for (int64_t i = part_.query_blocks - 1; i >= 0; i--) {
+    const Blocks blocks = key_blocks_of(i);
+    if (block_ < blocks.first || block_ >= blocks.end) continue;
+    load_rows(i);
+    weights();
+    if (p_.dv.data) add_to_keys(weights_, dy_by_dims_, p_.head_dim_v, dy_safe_, dv_, dv_stride_);
+    if (p_.dk.data) add_to_keys(ds_, q_by_dims_, p_.head_dim, queries_safe_, dk_, dk_stride_);
+    if (!p_.dq.data) continue;
+    const int64_t turn = block_ - blocks.first;
+    wait_for(ticket(i), turn);
+    add_to_queries(turn == 0);
+    if (block_ + 1 == blocks.end) store_queries();
+    __atomic_store_n(ticket(i), static_cast<int32_t>(turn + 1), __ATOMIC_RELEASE);
+  }
+  store_keys();
+}
+
+// The key blocks that some row of the block of query rows sees.
+template <class Product, class T>
+auto Backward<Product, T>::key_blocks_of(int64_t query_block) const -> Blocks {
+  const int64_t row0 = query_block * part_.query_block, left = part_.rows - row0;
+  const int64_t last = row0 + (left < part_.query_block ? left : part_.query_block) - 1;
+  const int64_t lo = visible_keys(p_, of_, row0 / p_.group).lo, hi = visible_keys(p_, of_, last / p_.group).hi;
+  if (lo >= hi) return {0, 0};
+  return {lo / s_.key_block, ceil_div(hi, s_.key_block)};
+}
+
+// Keys that no row of the sequence sees are taken as 0, whatever they hold.
+template <class Product, class T>
+void Backward<Product, T>::load_keys() {
+  const int64_t seen_lo = part_.rows > 0 ? visible_keys(p_, of_, 0).lo : 0;
+  const int64_t seen_hi = part_.rows > 0 ? visible_keys(p_, of_, of_.queries - 1).hi : 0;
+  const int64_t unit_rows = s_.key_block / kPack;
+  keys_safe_ = true;
+  for (int64_t c = 0; c < keys_; c += kPanel) {
+    const int64_t count = keys_ - c < kPanel ? keys_ - c : kPanel;
+    const char *keys[kPanel], *values[kPanel];
+    for (int64_t j = 0; j < kPanel; j++) {
+      const int64_t key = first_ + c + (j < count ? j : count - 1);
+      const bool seen = seen_lo <= key && key < seen_hi;
+      keys[j] = seen ? p_.k.at(of_.key_entry, of_.key_row + key, h_) : reinterpret_cast<const char *>(zeros_);
+      values[j] = seen ? p_.v.at(of_.key_entry, of_.key_row + key, h_) : reinterpret_cast<const char *>(zeros_);
+    }
+    pack_key_panel<Product, T>(keys, nullptr, count, s_.key_units, keys_by_dims_ + c * s_.key_units);
+    pack_key_panel<Product, T>(values, nullptr, count, s_.value_units, values_by_dims_ + c * s_.value_units);
+    if (pack_value_panel<T>(Product{}, keys, nullptr, count, p_.head_dim, unit_rows * kPanel,
+                            keys_by_keys_ + c / kPack * kPanel))
+      keys_safe_ = false;
+  }
+}
+
+// A block of rows of an operand, both ways; row_at(row) says where each lies. Returns whether all values are finite.
+template <class Product, class T>
+template <class E, class RowAt>
+bool Backward<Product, T>::load_operand(const RowAt &row_at, int64_t dims, int64_t units, bool negate, int32_t *by_rows,
+                                        int32_t *by_dims) const {
+  bool safe = true;
+  for (int64_t c = 0; c < real_rows_; c += kPanel) {
+    const int64_t count = real_rows_ - c < kPanel ? real_rows_ - c : kPanel;
+    const char *rows[kPanel];
+    for (int64_t j = 0; j < kPanel; j++) rows[j] = row_at(c + (j < count ? j : count - 1));
+    if (pack_value_panel<E>(Product{}, rows, nullptr, count, dims, row_capacity_ / kPack * kPanel,
+                            by_dims + c / kPack * kPanel))
+      safe = false;
+    for (int64_t j = 0; j < count; j++)
+      pack_row<Product>(reinterpret_cast<const E *>(rows[j]), units, by_rows + (c + j) * units, negate);
+  }
+  for (int64_t u = real_rows_ * units; u < rows_ * units; u++) by_rows[u] = 0;
+  return safe;
+}
+
+template <class Product, class T>
+void Backward<Product, T>::load_rows(int64_t query_block) {
+  row0_ = query_block * part_.query_block;
+  real_rows_ = part_.rows - row0_ < part_.query_block ? part_.rows - row0_ : part_.query_block;
+  rows_ = round_up(real_rows_, kPack);
+  const auto clip = [&](int64_t key) { return key < first_ ? 0 : key - first_ > keys_ ? keys_ : key - first_; };
+  for (int64_t r = 0; r < real_rows_; r++) {
+    const KeyRange all = visible_keys(p_, of_, position(r));
+    sees_[r] = {clip(all.lo), clip(all.hi)};
+    row_lse_[r] = kPack == 2 ? lse_[index_of(r)] * kLog2E : lse_[index_of(r)];
+    row_delta_[r] = delta_[index_of(r)];
+  }
+  for (int64_t r = real_rows_; r < rows_; r++) {
+    sees_[r] = {sees_[r - 1].hi, sees_[r - 1].hi};
+    row_lse_[r] = row_delta_[r] = 0;
+  }
+  const auto query = [&](int64_t r) { return p_.q.at(of_.query_entry, of_.query_row + position(r), query_head(r)); };
+  const auto dout = [&](int64_t r) { return p_.dout.at(of_.query_entry, of_.query_row + position(r), query_head(r)); };
+  const auto stored = [&](int64_t r) { return reinterpret_cast<const char *>(dy_ + index_of(r) * p_.head_dim_v); };
+  queries_safe_ = load_operand<T>(query, p_.head_dim, s_.key_units, p_.scale < 0, q_, q_by_dims_);
+  dy_safe_ = s_.stores_dy ? load_operand<Stored>(stored, p_.head_dim_v, s_.value_units, false, dy_rows_, dy_by_dims_)
+                          : load_operand<T>(dout, p_.head_dim_v, s_.value_units, false, dy_rows_, dy_by_dims_);
+}
+
+template <class Product, class T>
+void Backward<Product, T>::weights() {
+  const int64_t terms = score_terms<T>(s_.key_units);
+  for (int64_t c = 0; c < keys_; c += kPanel) {
+    const int32_t *keys = keys_by_dims_ + c * s_.key_units, *values = values_by_dims_ + c * s_.value_units;
+    for (int64_t r = 0; r < rows_; r += kTileRows) {
+      const Tile t = tile_at(r);
+      if (t.hi <= c || t.lo >= c + kPanel || t.lo >= t.hi) {
+        zero_weights(t, c, 0);
+        continue;
+      }
+      const bool all = t.lo_all <= c && c + kPanel <= t.hi_all;
+      const int64_t columns = all || t.hi - c > kPanel ? kPanel : t.hi - c;
+      // In the chunks of the forward pass: where its L was made of the same scores, a weight near 1 comes out as one.
+      for (int64_t u = 0; u < s_.key_units; u += terms) {
+        const int64_t n = s_.key_units - u < terms ? s_.key_units - u : terms;
+        const int32_t *q = q_ + r * s_.key_units + u;
+        if (u == 0)
+          multiply<Product, kStore>(t.rows, columns, q, s_.key_units, keys, n, score_tile_, kPanel, values);
+        else
+          multiply<Product, kAccumulate>(t.rows, columns, q, s_.key_units, keys + u * kPanel, n, score_tile_, kPanel,
+                                         values);
+      }
+      if (needs_ds_)
+        multiply<Product, kStore>(t.rows, columns, dy_rows_ + r * s_.value_units, s_.value_units, values, s_.value_units,
+                                  dp_tile_, kPanel, keys);
+      if (softcap_.capped())
+        all ? weigh<false, true>(t, c, kPanel) : weigh<true, true>(t, c, columns);
+      else
+        all ? weigh<false, false>(t, c, kPanel) : weigh<true, false>(t, c, columns);
+    }
+  }
+}
+
+// P and dS of keys key to key + vector of the block, from column at of the tile.
+template <class Product, class T>
+template <bool masked, bool capped>
+GA_ALWAYS_INLINE void Backward<Product, T>::weigh_vector(int64_t row, int64_t at, int64_t key, F &p, F &ds) const {
+  const int64_t in_tile = row % kTileRows * kPanel + at;
+  F s = load(score_tile_ + in_tile);
+  F slope = zero();
+  if constexpr (capped) {
+    s = softcap_.apply(s);
+    slope = fnma(s, s, set(1.0f));
+  }
+  // In f32 the difference is formed before it goes to powers of two: L may be large, and would be rounded once more.
+  p = kPack == 2 ? exp2<kCoarse>(fma(s, set(softcap_.factor()), set(-row_lse_[row])))
+                 : exp2<kFine>(mul(fma(s, set(softcap_.natural_factor()), set(-row_lse_[row])), set(kLog2E)));
+  ds = mul(p, sub(load(dp_tile_ + in_tile), set(row_delta_[row])));
+  if constexpr (capped) ds = mul(ds, slope);
+  if constexpr (masked) {
+    const int lo = static_cast<int>(sees_[row].lo - key), hi = static_cast<int>(sees_[row].hi - key);
+    p = keep_range(p, lo, hi, zero());
+    ds = keep_range(ds, lo, hi, zero());
+  }
+}
+
+template <class Product, class T>
+template <bool masked, bool capped>
+void Backward<Product, T>::weigh(const Tile &t, int64_t panel, int64_t columns) {
+  constexpr int64_t step = kPack * kWidth;
+  int64_t at = 0;
+  for (; at < columns; at += step)
+    for (int64_t row = t.row; row < t.row + t.rows; row += kPack) {
+      const int64_t to = row / kPack * ld_ + panel + at;
+      if constexpr (kPack == 1) {
+        F p, ds;
+        weigh_vector<masked, capped>(row, at, panel + at, p, ds);
+        store_units(weights_ + to, as_units(p));
+        store_units(ds_ + to, as_units(ds));
+      }
+#ifdef GA_NATIVE_BF16
+      if constexpr (kPack == 2) {  // two rows, two vectors: pairs of keys as they come, pairs of rows interleaved
+        F p[4], ds[4];
+        for (int i = 0; i < 4; i++)
+          weigh_vector<masked, capped>(row + i / 2, at + i % 2 * kWidth, panel + at + i % 2 * kWidth, p[i], ds[i]);
+        const U even = pack_pairs(ds[0], ds[1]), odd = pack_pairs(ds[2], ds[3]);
+        store_units(ds_rows_ + row * ld_rows_ + (panel + at) / 2, even);
+        store_units(ds_rows_ + (row + 1) * ld_rows_ + (panel + at) / 2, odd);
+        U low, high;
+        interleave(even, odd, low, high);
+        store_units(ds_ + to, low);
+        store_units(ds_ + to + kWidth, high);
+        interleave(pack_pairs(p[0], p[1]), pack_pairs(p[2], p[3]), low, high);
+        store_units(weights_ + to, low);
+        store_units(weights_ + to + kWidth, high);
+      }
+#endif
+    }
+  if (at < kPanel) zero_weights(t, panel, at);
+}
+
+// Columns from `at` on of the panel.
+template <class Product, class T>
+void Backward<Product, T>::zero_weights(const Tile &t, int64_t panel, int64_t at) {
+  for (int64_t row = t.row; row < t.row + t.rows; row += kPack)
+    for (int64_t j = at; j < kPanel; j += kWidth) {
+      const int64_t to = row / kPack * ld_ + panel + j;
+      store_units(weights_ + to, zero_units());
+      store_units(ds_ + to, zero_units());
+    }
+  if (kPack == 1) return;
+  for (int64_t row = t.row; row < t.row + t.rows; row++)
+    for (int64_t j = at; j < kPanel; j += kPack * kWidth)
+      store_units(ds_rows_ + row * ld_rows_ + (panel + j) / 2, zero_units());
+}
+
+// to [keys][dims] += weights^T rows, weights being P or dS and rows dY or Q.
+template <class Product, class T>
+void Backward<Product, T>::add_to_keys(const int32_t *weights, const int32_t *rows_by_dims, int64_t dims, bool safe,
+                                       float *to, int64_t stride) {
+  for (int64_t c = 0; c < dims; c += kPanel) {
+    int64_t first_row = 0, end_row = 0;  // those that see any key of the tile
+    for (int64_t n = 0; n < keys_; n += kTileRows) {
+      const int64_t keys = keys_ - n < kTileRows ? keys_ - n : kTileRows;
+      while (first_row < rows_ && sees_[first_row].hi <= n) first_row++;
+      while (end_row < rows_ && sees_[end_row].lo < n + keys) end_row++;
+      if (first_row >= end_row) continue;
+      const int64_t unit = first_row / kPack, end = ceil_div(end_row, kPack);
+      float *sum = to + n * stride + c;
+      if (!safe && (sees_[unit * kPack].hi < n + keys || sees_[end * kPack - 1].lo > n)) {
+        add_exactly(weights, rows_by_dims, c, dims, n, keys, sum, stride);
+        continue;
+      }
+      const int32_t *rows = rows_by_dims + (c / kPanel * (row_capacity_ / kPack) + unit) * kPanel;
+      multiply<Product, kAccumulate, kColumns>(static_cast<int>(keys), dims - c, weights + unit * ld_ + n, ld_, rows,
+                                               end - unit, sum, stride, rows);
+    }
+  }
+}
+
+// The slow way, for an infinity or NaN among the rows where some do not see some of the keys: 0 * NaN would reach these.
+template <class Product, class T>
+void Backward<Product, T>::add_exactly(const int32_t *weights, const int32_t *rows_by_dims, int64_t column, int64_t dims,
+                                       int64_t key, int64_t keys, float *sum, int64_t stride) const {
+  const int64_t columns = dims - column < kPanel ? dims - column : kPanel;
+  for (int64_t n = key; n < key + keys; n++)
+    for (int64_t r = 0; r < real_rows_; r++) {
+      if (n < sees_[r].lo || n >= sees_[r].hi) continue;
+      const float weight = half(weights[r / kPack * ld_ + n], r);
+      for (int64_t d = 0; d < columns; d++)
+        sum[(n - key) * stride + d] += weight * operand(rows_by_dims, row_capacity_, r, column + d);
+    }
+}
+
+// dQ += dS K. The first key block of the rows finds nothing there yet.
+template <class Product, class T>
+void Backward<Product, T>::add_to_queries(bool is_first) {
+  float *dq = dq_rows();
+  const int64_t stride = s_.dq_stride;
+  for (int64_t c = 0; c < p_.head_dim; c += kPanel)
+    for (int64_t r = 0; r < real_rows_; r += kTileRows) {
+      const Tile t = tile_at(r);
+      const int rows = static_cast<int>(real_rows_ - r < kTileRows ? real_rows_ - r : kTileRows);
+      const int64_t columns = p_.head_dim - c < kPanel ? p_.head_dim - c : kPanel;
+      float *sum = dq + r * stride + c;
+      const int64_t unit = t.lo / kPack, end = ceil_div(t.hi, kPack);
+      const bool exactly = !keys_safe_ && (t.lo_all > unit * kPack || t.hi_all < end * kPack);
+      if (is_first && (exactly || t.lo >= t.hi))
+        for (int i = 0; i < rows; i++) fill_zero(sum + i * stride, columns);
+      if (t.lo >= t.hi) continue;
+      if (exactly) {
+        for (int64_t i = r; i < r + rows; i++)
+          for (int64_t key = sees_[i].lo; key < sees_[i].hi; key++) {
+            const float weight = half(ds_[i / kPack * ld_ + key], i);
+            for (int64_t d = 0; d < columns; d++)
+              sum[(i - r) * stride + d] += weight * operand(keys_by_keys_, s_.key_block, key, c + d);
+          }
+        continue;
+      }
+      const int32_t *keys = keys_by_keys_ + (c / kPanel * (s_.key_block / kPack) + unit) * kPanel;
+      const int32_t *ds = ds_rows_ + r * ld_rows_ + unit;
+      if (is_first)
+        multiply<Product, kStore>(rows, columns, ds, ld_rows_, keys, end - unit, sum, stride, keys);
+      else
+        multiply<Product, kAccumulate>(rows, columns, ds, ld_rows_, keys, end - unit, sum, stride, keys);
+    }
+}
+
+// Until the key blocks before have added theirs: these were claimed earlier, by threads that run.
+template <class Product, class T>
+void Backward<Product, T>::wait_for(const int32_t *ticket, int64_t turn) {
+  for (int spins = 1; __atomic_load_n(ticket, __ATOMIC_ACQUIRE) != turn; spins++) {
+    spin_pause();
+    if (spins % 4096 == 0) sched_yield();
+  }
+}
+
+// factor: what the whole row is multiplied by.
+GA_INLINE void store_scaled(const View &view, char *row, const float *from, float factor, int64_t dims) {
+  for (int64_t d = 0; d < dims; d += kWidth)
+    store_row(view.dtype, row, d, lanes_left(d, dims), mul(load(from + d), set(factor)));
+}
+
+template <class Product, class T>
+void Backward<Product, T>::store_queries() const {
+  for (int64_t r = 0; r < real_rows_; r++)
+    store_scaled(p_.dq, p_.dq.at(of_.query_entry, of_.query_row + position(r), query_head(r)),
+                 dq_rows() + r * s_.dq_stride, p_.scale, p_.head_dim);
+}
+
+template <class Product, class T>
+void Backward<Product, T>::store_keys() const {
+  for (int64_t j = 0; j < keys_; j++) {
+    const int64_t row = of_.key_row + first_ + j;
+    if (p_.dk.data) store_scaled(p_.dk, p_.dk.at(of_.key_entry, row, h_), dk_ + j * dk_stride_, p_.scale, p_.head_dim);
+    if (p_.dv.data) store_scaled(p_.dv, p_.dv.at(of_.key_entry, row, h_), dv_ + j * dv_stride_, 1, p_.head_dim_v);
+  }
+}
+
+// Gradients of what takes no part: rows of queries that see no key or are padding, keys outside of the sequence.
+template <class Product, class T>
+void Backward<Product, T>::blank() const {
+  const auto blank_query = [&](int64_t i, int64_t head) {
+    store_gradient(p_.dq, p_.dq.at(of_.query_entry, of_.query_row + i, head), zeros_, p_.head_dim);
+  };
+  const auto blank_key = [&](int64_t j) {
+    if (p_.dk.data) store_gradient(p_.dk, p_.dk.at(of_.key_entry, j, h_), zeros_, p_.head_dim);
+    if (p_.dv.data) store_gradient(p_.dv, p_.dv.at(of_.key_entry, j, h_), zeros_, p_.head_dim_v);
+  };
+  if (p_.dq.data) {
+    for (int64_t i = of_.queries; i < of_.queries + of_.padding; i++)
+      for (int32_t g = 0; g < p_.group; g++) blank_query(i, h_ * p_.group + g);
+    for (int64_t b = 0; b < part_.query_blocks; b++) {
+      if (const Blocks blocks = key_blocks_of(b); blocks.first < blocks.end) continue;
+      const int64_t end = (b + 1) * part_.query_block < part_.rows ? (b + 1) * part_.query_block : part_.rows;
+      for (int64_t r = b * part_.query_block; r < end; r++) blank_query(r / p_.group, h_ * p_.group + r % p_.group);
+    }
+  }
+  if (p_.cu_seqlens_k.data) return;
+  for (int64_t j = 0; j < of_.key_row; j++) blank_key(j);
+  for (int64_t j = of_.key_row + of_.keys; j < p_.seq_k; j++) blank_key(j);
+}
+
+template <class Product, class T>
+static void backward_products(const BackwardProblem &p, const BackwardSchedule &s, const BackwardPart &part, char *shared,
+                              char *own, int64_t head, int64_t key_block) {
+  Backward<Product, T>(p, s, part, shared, own, head, key_block).run();
+}
+
+}  // namespace
+}  // namespace ga::GA_ISA

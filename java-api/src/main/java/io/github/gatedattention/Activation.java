@@ -19,14 +19,32 @@ public enum Activation {
 
     /** {@code a(g)}, correctly rounded to within one unit in the last place. */
     float apply(float g) {
+        return (float) value(g);
+    }
+
+    /** {@code a(g)}. */
+    double value(double g) {
         return switch (this) {
-            case SIGMOID -> (float) sigmoid(g);
-            case SILU -> (float) silu(g);
+            case SIGMOID -> sigmoid(g);
+            case SILU -> silu(g);
             case IDENTITY -> g;
-            case NS_SIGMOID -> (float) (0.5 + 0.5 * sigmoid(g));
-            case TWO_SIGMOID -> (float) (2 * sigmoid(g));
-            case SOFTPLUS -> (float) (Math.max(g, 0) + Math.log1p(Math.exp(-Math.abs((double) g))));
-            case TANH -> (float) Math.tanh(g);
+            case NS_SIGMOID -> 0.5 + 0.5 * sigmoid(g);
+            case TWO_SIGMOID -> 2 * sigmoid(g);
+            case SOFTPLUS -> Math.max(g, 0) + Math.log1p(Math.exp(-Math.abs(g)));
+            case TANH -> Math.tanh(g);
+        };
+    }
+
+    /** {@code a'(g)}, without the cancellation of {@code 1 - sigmoid(g)} where the gate is saturated. */
+    double slope(double g) {
+        return switch (this) {
+            case SIGMOID -> sigmoidSlope(g);
+            case SILU -> siluSlope(g);
+            case IDENTITY -> 1;
+            case NS_SIGMOID -> 0.5 * sigmoidSlope(g);
+            case TWO_SIGMOID -> 2 * sigmoidSlope(g);
+            case SOFTPLUS -> sigmoid(g);
+            case TANH -> 4 * sigmoidSlope(2 * g);
         };
     }
 
@@ -34,8 +52,17 @@ public enum Activation {
         return 1 / (1 + Math.exp(-x));
     }
 
+    private static double sigmoidSlope(double x) {
+        return sigmoid(x) * sigmoid(-x);
+    }
+
     /** {@code x * sigmoid(x)}, with its limit 0 at negative infinity. */
     static double silu(double x) {
         return x == Double.NEGATIVE_INFINITY ? 0 : x * sigmoid(x);
+    }
+
+    /** The slope of {@link #silu}, with its limits at the infinities. */
+    static double siluSlope(double x) {
+        return Double.isInfinite(x) ? sigmoid(x) : sigmoid(x) * (1 + x * sigmoid(-x));
     }
 }

@@ -82,22 +82,23 @@ final class AttentionStruct {
             @Nullable Tensor sink,
             @Nullable Scales scales) {
         params.set(JAVA_LONG, SEQ_Q, q.dim(1));
-        put(params, Q, q, q.stride(0), q.stride(1), q.stride(2), 1);
-        put(params, K, k, k.stride(0), k.stride(1), k.stride(2), 1);
-        put(params, V, v, v.stride(0), v.stride(1), v.stride(2), 1);
-        put(params, OUT, out, out.stride(0), out.stride(1), out.stride(2), 1);
+        putRows(params, Q, q);
+        putRows(params, K, k);
+        putRows(params, V, v);
+        putRows(params, OUT, out);
         putGate(params, GATE, gate);
         putNormWeight(params, NORM_WEIGHT, normWeight);
         putLse(params, LSE, lse);
         putSink(params, SINK, sink);
-        putScale(params, K_SCALE, scales == null ? null : scales.keys());
-        putScale(params, V_SCALE, scales == null ? null : scales.values());
+        putRows(params, K_SCALE, scales == null ? null : scales.keys());
+        putRows(params, V_SCALE, scales == null ? null : scales.values());
         putSequences(params, q, k, sequences);
     }
 
-    private static void putScale(MemorySegment params, long at, @Nullable Tensor scale) {
-        if (scale != null) {
-            put(params, at, scale, scale.stride(0), scale.stride(1), scale.stride(2), 1);
+    /** Contiguous rows of a batch, a sequence and a head. */
+    static void putRows(MemorySegment params, long at, @Nullable Tensor rows) {
+        if (rows != null) {
+            put(params, at, rows, rows.stride(0), rows.stride(1), rows.stride(2), 1);
         } else {
             clear(params, at);
         }

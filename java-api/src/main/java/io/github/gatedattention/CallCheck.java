@@ -4,8 +4,8 @@ import org.jspecify.annotations.Nullable;
 
 /** Checks that the tensors of one call fit the settings and each other; the shapes are those of {@link Operands}. */
 final class CallCheck {
-    private static final String BATCH = "the batch of q";
-    private static final String QUERIES = "the number of queries of q";
+    static final String BATCH = "the batch of q";
+    static final String QUERIES = "the number of queries of q";
 
     private CallCheck() {}
 
@@ -21,19 +21,31 @@ final class CallCheck {
             @Nullable Tensor lse,
             @Nullable Tensor sink,
             @Nullable Scales scales) {
-        DataType type = settings.dataType();
+        checkInputs(settings, q, k, v, sequences);
+        checkScales(scales, k);
         int heads = settings.queryHeads();
         int valueDim = settings.valueHeadDim();
+        long batch = q.dim(0);
+        long queries = q.dim(1);
+        checkOut(settings, out, batch, queries, BATCH, QUERIES);
+        checkGate(settings.gate(), gate, batch, queries, heads, valueDim, BATCH, QUERIES);
+        checkNormWeight(settings.gate(), normWeight, heads, valueDim);
+        checkSink(sink, heads);
+        checkLse(lse, batch, queries, heads, BATCH, QUERIES);
+        checkOverlaps(q, k, v, gate, out, normWeight, sequences, lse, sink, scales);
+    }
+
+    /** What every call reads: queries, keys, values, and where their sequences lie. */
+    static void checkInputs(Settings settings, Tensor q, Tensor k, Tensor v, @Nullable Sequences sequences) {
+        DataType type = settings.dataType();
 
         rank("q", q, 4);
         type("q", q, type);
-        extent("q", q, 2, "heads", heads, "queryHeads");
+        extent("q", q, 2, "heads", settings.queryHeads(), "queryHeads");
         extent("q", q, 3, "elements", settings.headDim(), "headDim");
         contiguous("q", q, 3);
         unshared("q", q);
         SequenceCheck.checkQueries(q, sequences);
-        long batch = q.dim(0);
-        long queries = q.dim(1);
 
         rank("k", k, 4);
         keyType(k, type);
@@ -51,17 +63,9 @@ final class CallCheck {
         extent("v", v, 0, "sequences", k.dim(0), "axis 0 of k");
         extent("v", v, 1, "keys", k.dim(1), "the number of keys of k");
         extent("v", v, 2, "heads", settings.keyValueHeads(), "keyValueHeads");
-        extent("v", v, 3, "elements", valueDim, "valueHeadDim");
+        extent("v", v, 3, "elements", settings.valueHeadDim(), "valueHeadDim");
         contiguous("v", v, 3);
         unshared("v", v);
-
-        checkScales(scales, k);
-        checkOut(settings, out, batch, queries, BATCH, QUERIES);
-        checkGate(settings.gate(), gate, batch, queries, heads, valueDim, BATCH, QUERIES);
-        checkNormWeight(settings.gate(), normWeight, heads, valueDim);
-        checkSink(sink, heads);
-        checkLse(lse, batch, queries, heads, BATCH, QUERIES);
-        checkOverlaps(q, k, v, gate, out, normWeight, sequences, lse, sink, scales);
     }
 
     /** Keys may be narrower than F32 queries, and whole numbers under any. */
@@ -101,27 +105,55 @@ final class CallCheck {
     /** The names say, in words made before, where the batch and the number of queries come from. */
     static void checkOut(
             Settings settings, Tensor out, long batch, long queries, String batchName, String queriesName) {
-        rank("out", out, 4);
-        type("out", out, settings.dataType());
-        extent("out", out, 0, "sequences", batch, batchName);
-        extent("out", out, 1, "queries", queries, queriesName);
-        extent("out", out, 2, "heads", settings.queryHeads(), "queryHeads");
-        extent("out", out, 3, "elements", settings.valueHeadDim(), "valueHeadDim");
-        contiguous("out", out, 3);
+        checkRows("out", settings, out, batch, queries, batchName, queriesName);
         output("out", out);
+    }
+
+    /** A row of Dv elements per query and head, as out and its gradient have. */
+    static void checkRows(
+            String name,
+            Settings settings,
+            Tensor rows,
+            long batch,
+            long queries,
+            String batchName,
+            String queriesName) {
+        rank(name, rows, 4);
+        type(name, rows, settings.dataType());
+        checkRowShape(name, settings, rows, batch, queries, batchName, queriesName);
+    }
+
+    /** The same, of any type. */
+    static void checkRowShape(
+            String name,
+            Settings settings,
+            Tensor rows,
+            long batch,
+            long queries,
+            String batchName,
+            String queriesName) {
+        rank(name, rows, 4);
+        extent(name, rows, 0, "sequences", batch, batchName);
+        extent(name, rows, 1, "queries", queries, queriesName);
+        extent(name, rows, 2, "heads", settings.queryHeads(), "queryHeads");
+        extent(name, rows, 3, "elements", settings.valueHeadDim(), "valueHeadDim");
+        contiguous(name, rows, 3);
     }
 
     static void checkLse(
             @Nullable Tensor lse, long batch, long queries, int heads, String batchName, String queriesName) {
-        if (lse == null) {
-            return;
+        if (lse != null) {
+            checkLseShape(lse, batch, queries, heads, batchName, queriesName);
+            output("lse", lse);
         }
+    }
+
+    static void checkLseShape(Tensor lse, long batch, long queries, int heads, String batchName, String queriesName) {
         rank("lse", lse, 3);
         type("lse", lse, DataType.F32);
         extent("lse", lse, 0, "sequences", batch, batchName);
         extent("lse", lse, 1, "heads", heads, "queryHeads");
         extent("lse", lse, 2, "queries", queries, queriesName);
-        output("lse", lse);
     }
 
     static void checkSink(@Nullable Tensor sink, int heads) {
@@ -307,7 +339,7 @@ final class CallCheck {
         }
     }
 
-    private static void output(String name, Tensor tensor) {
+    static void output(String name, Tensor tensor) {
         if (tensor.segment().isReadOnly()) {
             throw new IllegalArgumentException(
                     name + " is read-only, but the call writes to it; pass a writable segment");

@@ -4,8 +4,8 @@ import java.util.concurrent.Executor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * How the forward calls of one attention are made: straight to the engine, which is all that {@link #areDirect} calls
- * do, or by a thread of the executor, or with a record of it.
+ * How the calls of one attention are made: straight to the engine, which is all that {@link #areDirect} calls do, or by a
+ * thread of the executor, or, if forward, with a record of it.
  */
 final class Calls {
     private final Settings settings;
@@ -46,6 +46,17 @@ final class Calls {
         }
         call.run();
         return 0;
+    }
+
+    void backward(BackwardOperands operands) {
+        if (executor != null && Thread.currentThread().isVirtual()) {
+            for (int n = 0; n < BackwardOperands.TENSORS; n++) {
+                requireShared(BackwardOperands.name(n), operands.tensor(n));
+            }
+            Handoff.run(executor, () -> engine.backward(operands));
+        } else {
+            engine.backward(operands);
+        }
     }
 
     PreparedForward prepare(Operands operands) {

@@ -28,6 +28,9 @@ sealed interface Engine extends AutoCloseable permits JavaEngine, NativeEngine {
     /** Checks the operands and merges. */
     void merge(MergeOperands operands);
 
+    /** Checks the operands and computes gradients. */
+    void backward(BackwardOperands operands);
+
     Plan explain(Operands operands);
 
     InstructionSet instructionSet();

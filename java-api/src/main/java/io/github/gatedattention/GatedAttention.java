@@ -8,7 +8,7 @@ import java.util.concurrent.RejectedExecutionException;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Gated scaled dot-product attention, forward: {@code O = gate(softmax(scale * Q K^T + mask) V, G)}, the operator of
+ * Gated scaled dot-product attention, forward and backward: {@code O = gate(softmax(scale * Q K^T + mask) V, G)}, the operator of
  * <a href="https://arxiv.org/abs/2505.06708">arXiv 2505.06708</a>.
  *
  * <p>An instance holds the settings that stay the same from call to call, usually those of one layer. Instances with
@@ -125,6 +125,29 @@ public final class GatedAttention implements AutoCloseable {
      */
     public void merge(MergeOperands operands) {
         engine.merge(Objects.requireNonNull(operands, "operands is null"));
+    }
+
+    /**
+     * Computes the gradients of a forward call's inputs from that of its result. Writes the gradients asked for and nothing else,
+     * and allocates nothing once warm on the {@code cpu} backend, unless handed to the {@linkplain Builder#executor executor}.
+     *
+     * {@snippet file="io/github/gatedattention/examples/ExamplesTest.java" region="backward"}
+     *
+     * <p>A query that sees no key, and rows of padding, have gradients of 0 and add nothing to those of others, whatever they
+     * hold. Gradients are sums in 32-bit or better, rounded once to the type of the tensor that receives them; they have the same
+     * bits for any number of threads.
+     *
+     * @param operands the tensors
+     * @throws IllegalArgumentException when a tensor does not fit the settings or another tensor, or a length of a sequence is out
+     *     of range
+     * @throws UnsupportedOperationException when the keys are paged or the gate rounds first
+     * @throws IllegalStateException when this instance or the arena of a tensor is closed
+     * @throws WrongThreadException when the arena of a tensor is confined to another thread
+     * @throws GatedAttentionException when native code fails
+     * @throws RejectedExecutionException when the {@linkplain Builder#executor executor} refuses the call
+     */
+    public void backward(BackwardOperands operands) {
+        calls.backward(Objects.requireNonNull(operands, "operands is null"));
     }
 
     /**
@@ -353,8 +376,8 @@ public final class GatedAttention implements AutoCloseable {
         /**
          * Sets who makes the calls of virtual threads. A call keeps the thread it runs on until it ends; with an executor
          * of platform threads that is one of those, and the virtual thread waits without a carrier. Calls of platform
-         * threads stay where they are, and so does everything but {@link GatedAttention#forward(Operands) forward} and
-         * {@link PreparedForward#run}. The default is no executor.
+         * threads stay where they are, and so does everything but {@link GatedAttention#forward(Operands) forward},
+         * {@link PreparedForward#run} and {@link GatedAttention#backward backward}. The default is no executor.
          *
          * <p>What a call throws, its caller gets. An interrupt neither ends the wait nor the call, so that memory is the
          * caller's again once the call returns; the thread's interrupt status is set then. Tensors of these calls must lie

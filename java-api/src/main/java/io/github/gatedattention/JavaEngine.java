@@ -83,6 +83,20 @@ final class JavaEngine implements Engine {
         checkStillOpen("sink", o.sink());
     }
 
+    @Override
+    public void backward(BackwardOperands o) {
+        checkOpen();
+        BackwardCheck.check(settings, o);
+        boolean shared = true;
+        for (int n = 0; n < BackwardOperands.TENSORS; n++) {
+            shared &= checkAccess(BackwardOperands.name(n), o.tensor(n));
+        }
+        path.backward(o, shared);
+        for (int n = 0; n < BackwardOperands.TENSORS; n++) {
+            checkStillOpen(BackwardOperands.name(n), o.tensor(n));
+        }
+    }
+
     private void check(Operands o) {
         CallCheck.check(
                 settings,

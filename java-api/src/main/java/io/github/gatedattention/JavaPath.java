@@ -25,6 +25,9 @@ interface JavaPath extends AutoCloseable {
     /** Merges; help as there. */
     void merge(MergeOperands operands, boolean help);
 
+    /** Computes gradients; help as there. */
+    void backward(BackwardOperands operands, boolean help);
+
     /** What {@link #run} would do, which is so much work. */
     Plan plan(Operands operands, Work work);
 

@@ -45,15 +45,7 @@ final class MergeStruct {
         AttentionStruct.putGate(params, ga_merge_params.gate$offset(), o.gate());
         AttentionStruct.putNormWeight(params, ga_merge_params.norm_weight$offset(), o.normWeight());
         AttentionStruct.putSink(params, ga_merge_params.sink$offset(), o.sink());
-        at = ga_merge_params.out$offset();
-        AttentionStruct.put(
-                params,
-                at,
-                o.out(),
-                o.out().stride(0),
-                o.out().stride(1),
-                o.out().stride(2),
-                1);
+        AttentionStruct.putRows(params, ga_merge_params.out$offset(), o.out());
         AttentionStruct.putLse(params, ga_merge_params.lse$offset(), o.lse());
     }
 }

@@ -19,6 +19,7 @@ final class NativeEngine implements Engine {
     private final long runtimeHandle;
     private final SlotPool<CallSlot> slots;
     private final SlotPool<MergeStruct> merges;
+    private final SlotPool<BackwardStruct> backwards;
     private volatile boolean closed;
 
     NativeEngine(Settings settings) {
@@ -27,6 +28,7 @@ final class NativeEngine implements Engine {
         this.runtimeHandle = runtime.handle();
         this.slots = new SlotPool<>(() -> new CallSlot(settings));
         this.merges = new SlotPool<>(() -> new MergeStruct(settings));
+        this.backwards = new SlotPool<>(() -> new BackwardStruct(settings));
     }
 
     /** Its own slot, loaded once. */
@@ -158,6 +160,48 @@ final class NativeEngine implements Engine {
             }
         } finally {
             merges.giveBack(merge);
+        }
+    }
+
+    @Override
+    public void backward(BackwardOperands o) {
+        checkOpen();
+        BackwardCheck.check(settings, o);
+        BackwardStruct backward = backwards.take();
+        try {
+            backward.put(o);
+            int status = gated_attention_h.ga_attention_backward_holding(
+                    runtimeHandle,
+                    backward.forward,
+                    backward.params,
+                    backward.error,
+                    segment(o.tensor(0)),
+                    segment(o.tensor(1)),
+                    segment(o.tensor(2)),
+                    segment(o.tensor(3)),
+                    segment(o.tensor(4)),
+                    segment(o.tensor(5)),
+                    segment(o.tensor(6)),
+                    segment(o.tensor(7)),
+                    segment(o.tensor(8)),
+                    segment(o.tensor(9)),
+                    segment(o.tensor(10)),
+                    segment(o.tensor(11)),
+                    segment(o.tensor(12)),
+                    segment(o.tensor(13)),
+                    segment(o.tensor(14)),
+                    segment(o.tensor(15)),
+                    segment(o.tensor(16)),
+                    segment(o.tensor(17)),
+                    segment(o.tensor(18)),
+                    segment(o.tensor(19)),
+                    segment(o.tensor(20)));
+            if (status != gated_attention_h.GA_OK()) {
+                Operands forward = o.forward();
+                throw failure(status, backward.error, forward.q(), forward.k(), forward.sequences());
+            }
+        } finally {
+            backwards.giveBack(backward);
         }
     }
 

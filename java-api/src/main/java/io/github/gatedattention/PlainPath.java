@@ -63,6 +63,11 @@ final class PlainPath implements JavaPath {
         });
     }
 
+    @Override
+    public void backward(BackwardOperands operands, boolean help) {
+        PlainBackward.run(settings, pool, operands, help);
+    }
+
     private static long queryBlocks(SequenceTable sequences, int b) {
         return Math.ceilDiv(sequences.queries(b) + sequences.padding(b), (long) AttentionLoops.QUERY_BLOCK);
     }

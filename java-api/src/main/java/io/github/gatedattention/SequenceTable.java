@@ -157,6 +157,15 @@ final class SequenceTable {
         return keys[b];
     }
 
+    /** How many rows of k and v lie before the first key on the sequence's own entry: padding, unless the keys are packed. */
+    long keyRow(int b) {
+        return keyRow[b];
+    }
+
+    boolean hasPackedKeys() {
+        return packedKeys;
+    }
+
     /** The place on the batch axis of q, gate, out and lse. */
     int queryEntry(int b) {
         return packedQueries ? 0 : b;

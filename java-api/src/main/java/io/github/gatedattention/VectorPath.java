@@ -7,7 +7,7 @@ import org.jspecify.annotations.Nullable;
 final class VectorPath implements JavaPath {
     private final Settings settings;
     private final VectorRuntime runtime;
-    /** For merges, and calls with a sequence whose keys no array can hold; it has no thread until it works. */
+    /** For merges, gradients, and calls with a sequence whose keys no array can hold; it has no thread until it works. */
     private final PlainPath plain;
 
     private boolean closed; // guarded by this
@@ -48,6 +48,12 @@ final class VectorPath implements JavaPath {
     @Override
     public void merge(MergeOperands operands, boolean help) {
         plain.merge(operands, help);
+    }
+
+    /** In plain loops: there is no vector kernel for it. */
+    @Override
+    public void backward(BackwardOperands operands, boolean help) {
+        plain.backward(operands, help);
     }
 
     @Override

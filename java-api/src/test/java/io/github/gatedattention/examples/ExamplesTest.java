@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.github.gatedattention.Activation;
 import io.github.gatedattention.Backend;
+import io.github.gatedattention.BackwardOperands;
 import io.github.gatedattention.DataType;
 import io.github.gatedattention.Gate;
 import io.github.gatedattention.GatedAttention;
@@ -50,6 +51,40 @@ class ExamplesTest {
 
             Plan plan = attention.explain(parts.get(0), k);
             System.getLogger("example").log(System.Logger.Level.DEBUG, plan);
+        }
+        // @end
+    }
+
+    @Test
+    void training() {
+        // @start region="backward"
+        try (Arena arena = Arena.ofShared();
+                GatedAttention attention = GatedAttention.builder()
+                        .queryHeads(4)
+                        .keyValueHeads(2)
+                        .headDim(64)
+                        .gate(Gate.elementwise(Activation.SIGMOID))
+                        .mask(Mask.causal())
+                        .backend(Backend.java())
+                        .build()) {
+            Tensor q = Tensor.allocate(arena, DataType.F32, 1, 100, 4, 64);
+            Tensor k = Tensor.allocate(arena, DataType.F32, 1, 100, 2, 64);
+            Tensor v = Tensor.allocate(arena, DataType.F32, 1, 100, 2, 64);
+            Tensor gate = Tensor.allocate(arena, DataType.F32, 1, 100, 4, 64);
+            Tensor out = Tensor.allocate(arena, DataType.F32, 1, 100, 4, 64);
+            Tensor lse = Tensor.allocate(arena, DataType.F32, 1, 4, 100);
+            // The backward call reads what the forward call read and wrote: its result, in a tensor of its own, and its
+            // log-sum-exp.
+            Operands forward = Operands.of(q, k, v, gate, out).withLse(lse);
+            attention.forward(forward);
+
+            Tensor dOut = Tensor.allocate(arena, DataType.F32, 1, 100, 4, 64);
+            // ... the rest of the model, which writes the gradient of out into dOut ...
+            Tensor dQ = Tensor.allocate(arena, DataType.F32, 1, 100, 4, 64);
+            Tensor dK = Tensor.allocate(arena, DataType.F32, 1, 100, 2, 64);
+            Tensor dV = Tensor.allocate(arena, DataType.F32, 1, 100, 2, 64);
+            Tensor dGate = Tensor.allocate(arena, DataType.F32, 1, 100, 4, 64);
+            attention.backward(BackwardOperands.of(forward, dOut, dQ, dK, dV, dGate));
         }
         // @end
     }

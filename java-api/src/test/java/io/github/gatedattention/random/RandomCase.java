@@ -50,6 +50,11 @@ final class RandomCase {
     record Quantized(DoubleTensor k, DoubleTensor kScales, DoubleTensor v, DoubleTensor vScales) {}
 
     RandomCase(long seed) {
+        this(seed, MOST_PRODUCTS);
+    }
+
+    /** A case of so many products of an element of q or v at most, for a reference that takes longer for each. */
+    RandomCase(long seed, long mostProducts) {
         this.seed = seed;
         random = new SplittableRandom(seed);
         type = pick(FLOATING);
@@ -68,7 +73,7 @@ final class RandomCase {
             headsQ = headsKv * (1 + random.nextInt(random.nextBoolean() ? 2 : 9));
             dim = dimension();
             dimV = random.nextInt(3) > 0 ? dim : dimension();
-        } while ((long) batch * seqQ * seqK * headsQ * (dim + dimV) > MOST_PRODUCTS);
+        } while ((long) batch * seqQ * seqK * headsQ * (dim + dimV) > mostProducts);
 
         setting = randomSetting(dim);
         double spread = random.nextInt(8) == 0 ? 6 : 1;

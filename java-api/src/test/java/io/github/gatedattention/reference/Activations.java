@@ -19,6 +19,25 @@ public final class Activations {
         };
     }
 
+    /** a'(g). */
+    public static double slope(Activation activation, double g) {
+        return switch (activation) {
+            case SIGMOID -> sigmoidSlope(g);
+            case SILU -> siluSlope(g);
+            case IDENTITY -> 1;
+            case NS_SIGMOID -> 0.5 * sigmoidSlope(g);
+            case TWO_SIGMOID -> 2 * sigmoidSlope(g);
+            case SOFTPLUS -> sigmoid(g);
+            case TANH -> 1 / (Math.cosh(g) * Math.cosh(g));
+        };
+    }
+
+    /** As {@code 1 - sigmoid} would not have it, exact where the gate is closed or open all the way. */
+    private static double sigmoidSlope(double x) {
+        double e = Math.exp(-Math.abs(x));
+        return e / ((1 + e) * (1 + e));
+    }
+
     /** The largest |a'|: how far an error of G can carry. */
     static double slope(Activation activation) {
         return switch (activation) {

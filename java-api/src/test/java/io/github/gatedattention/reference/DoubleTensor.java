@@ -61,6 +61,11 @@ public record DoubleTensor(double[] values, int[] shape) {
         return values[index(a, b, c, d)];
     }
 
+    /** The same values in a shape of as many elements. */
+    public DoubleTensor reshaped(int... newShape) {
+        return new DoubleTensor(values, newShape);
+    }
+
     /** A copy rounded to {@code type}. */
     public DoubleTensor rounded(DataType type) {
         double[] copy = values.clone();

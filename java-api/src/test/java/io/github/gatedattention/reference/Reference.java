@@ -3,6 +3,7 @@ package io.github.gatedattention.reference;
 import io.github.gatedattention.Combination;
 import io.github.gatedattention.DataType;
 import java.util.Arrays;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -80,15 +81,22 @@ public final class Reference {
 
     /** The optional operands of a reference. */
     public static final class Builder {
-        private final Setting setting;
-        private final DataType type;
-        private final DoubleTensor q;
-        private final DoubleTensor k;
-        private final DoubleTensor v;
-        private @Nullable DoubleTensor gate;
-        private @Nullable DoubleTensor normWeight;
-        private @Nullable DoubleTensor sink;
-        private int @Nullable [] keyLengths;
+        final Setting setting;
+        final DataType type;
+        final DoubleTensor q;
+        final DoubleTensor k;
+        final DoubleTensor v;
+
+        @Nullable
+        DoubleTensor gate;
+
+        @Nullable
+        DoubleTensor normWeight;
+
+        @Nullable
+        DoubleTensor sink;
+
+        int @Nullable [] keyLengths;
         private double inputError;
 
         private Builder(Setting setting, DataType type, DoubleTensor q, DoubleTensor k, DoubleTensor v) {
@@ -144,10 +152,22 @@ public final class Reference {
             }
             return reference.expected;
         }
+
+        /** The gradients in the order of {@link Gradients#NAMES}, from that of the result, {@code [B, Sq, Hq, Dv]}. */
+        public List<@Nullable ExpectedGradient> gradients(DoubleTensor dOut) {
+            return ExpectedGradient.of(
+                    new BackwardReference(this, dOut, false), new BackwardReference(this, dOut, true));
+        }
     }
 
-    private void row(int b, int i, int h) {
-        int length = keyLengths == null ? k.shape()[1] : keyLengths[b];
+    /**
+     * The keys that a query sees.
+     *
+     * @param end one past the last; at most first when there is none
+     */
+    record Range(int first, int end) {}
+
+    static Range visible(Setting setting, int i, int seqQ, int length) {
         int diagonal = i + length - seqQ;
         long last = length - 1;
         if (setting.causal()) {
@@ -160,11 +180,17 @@ public final class Reference {
         if (setting.windowLeft() >= 0) {
             first = Math.max(first, diagonal - Math.min(setting.windowLeft(), Integer.MAX_VALUE));
         }
+        return new Range((int) first, (int) Math.max(first, last + 1));
+    }
+
+    private void row(int b, int i, int h) {
+        int length = keyLengths == null ? k.shape()[1] : keyLengths[b];
+        Range keys = visible(setting, i, seqQ, length);
         int kv = h / (headsQ / k.shape()[2]);
 
         double[] y = new double[dimV];
         double[] mag = new double[dimV];
-        double amp = attention(b, i, h, kv, (int) first, (int) Math.max(first, last + 1), y, mag);
+        double amp = attention(b, i, h, kv, keys.first(), keys.end(), y, mag);
         double share = EPS32 * (8 + amp + Math.sqrt(length) / 8);
         if (type != DataType.F32) {
             share += 3 * Floats.epsilon(type);

@@ -123,6 +123,23 @@ public record Setting(
                 softcap);
     }
 
+    /** This setting without rounding before the gate. */
+    public Setting withoutRounding() {
+        return new Setting(
+                pre,
+                normEps,
+                gated,
+                headwise,
+                activation,
+                combination,
+                false,
+                causal,
+                windowLeft,
+                windowRight,
+                scale,
+                softcap);
+    }
+
     /** This setting with another mask. */
     public Setting withMask(boolean causal, long left, long right) {
         return new Setting(

@@ -93,6 +93,26 @@ public final class RaggedBatch {
         }
     }
 
+    /** Each sequence alone. */
+    List<Sample> alone() {
+        return alone;
+    }
+
+    /** Where the queries of sequence b lie on the batch axis and where they begin on the sequence axis. */
+    int[] queryPlace(Queries layout, int b) {
+        return new int[] {layout == Queries.PACKED ? 0 : b, queryRows(layout)[b]};
+    }
+
+    /** The same for its keys. */
+    int[] keyPlace(Keys layout, int b) {
+        return switch (layout) {
+            case PACKED -> new int[] {0, IntStream.range(0, b).map(this::keys).sum()};
+            case RIGHT_PADDED -> new int[] {b, 0};
+            case LEFT_PADDED -> new int[] {b, mostK - keys(b)};
+            case PAGED -> throw new IllegalArgumentException("pages have many places");
+        };
+    }
+
     private int queries(int b) {
         return (int) alone.get(b).operands().q().dim(1);
     }
@@ -215,13 +235,13 @@ public final class RaggedBatch {
         return new Placed(k, v, numbers(ends), numbers(starts), null, blockTable);
     }
 
-    private static void copy(@Nullable Tensor from, @Nullable Tensor to, long entry, long row) {
+    static void copy(@Nullable Tensor from, @Nullable Tensor to, long entry, long row) {
         if (from != null && to != null && from.dim(1) > 0) {
             to.slice(0, entry, entry + 1).slice(1, row, row + from.dim(1)).copyFrom(from);
         }
     }
 
-    private Tensor nan(DataType type, long... shape) {
+    Tensor nan(DataType type, long... shape) {
         Tensor tensor = Tensor.allocate(arena, type, shape);
         tensor.segment().fill((byte) 0xFF);
         return tensor;
@@ -251,7 +271,7 @@ public final class RaggedBatch {
         return null;
     }
 
-    private boolean sameBits(Tensor actual, Tensor expected) {
+    boolean sameBits(Tensor actual, Tensor expected) {
         Tensor copy = Tensor.allocate(arena, actual.dataType(), actual.shape());
         copy.copyFrom(actual);
         return copy.segment().mismatch(expected.segment()) == -1;

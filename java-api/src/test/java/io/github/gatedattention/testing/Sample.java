@@ -95,6 +95,11 @@ public final class Sample {
 
     /** What float64 gives for these operands as they are now. */
     public Expected expected() {
+        return reference().compute();
+    }
+
+    /** The reference for these operands as they are now. */
+    Reference.Builder reference() {
         Tensor weight = operands.normWeight();
         return Reference.of(
                         setting,
@@ -105,8 +110,7 @@ public final class Sample {
                 .gate(operands.gate() == null ? null : DoubleTensor.of(operands.gate()))
                 .normWeight(weight == null ? null : DoubleTensor.of(weight))
                 .sink(operands.sink() == null ? null : DoubleTensor.of(operands.sink()))
-                .keyLengths(keyLengths(operands.sequences()))
-                .compute();
+                .keyLengths(keyLengths(operands.sequences()));
     }
 
     /** The reference knows no other description of the sequences. */

@@ -40,6 +40,12 @@ final class BackwardKeyBlock {
         row = new float[Math.max(dim, valueDim)];
     }
 
+    /** Bytes of scratch memory per thread, that of the gradients of a block included. */
+    static long bytes(Settings settings) {
+        long dims = (long) settings.headDim() + settings.valueHeadDim();
+        return Double.BYTES * SIZE * (3 * dims + 2) + Float.BYTES * dims;
+    }
+
     /** Reads keys {@code first} to {@code first + n - 1} of sequence b. */
     void load(int b, int keyHead, long first, int n) {
         for (int j = 0; j < n; j++) {

@@ -68,9 +68,8 @@ final class BackwardKeys {
             for (long i = 0; i < seqQ; i++) {
                 int from = Math.clamp(mask.firstKey(i, seqQ, length) - first, 0, n);
                 int to = Math.clamp(mask.endKey(i, seqQ, length) - first, 0, n);
-                BackwardState.Row known = from < to ? state.row(b, h, i) : null;
-                if (known != null) {
-                    add(known, b, h, i, from, to);
+                if (from < to) {
+                    add(state.row(b, h, i), b, h, i, from, to);
                 }
             }
         }

@@ -158,6 +158,12 @@ public record BackwardOperands(
         return new BackwardOperands(forward, dOut, ungated, dQ, dK, dV, dGate, dNormWeight, gradient);
     }
 
+    /** These operands with other sequences of the forward call. */
+    BackwardOperands withSequences(@Nullable Sequences sequences) {
+        return new BackwardOperands(
+                forward.withSequences(sequences), dOut, ungated, dQ, dK, dV, dGate, dNormWeight, dSink);
+    }
+
     /** The tensors by number, for what is done with each of them alike. */
     @Nullable
     Tensor tensor(int n) {

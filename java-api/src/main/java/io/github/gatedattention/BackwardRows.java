@@ -81,19 +81,15 @@ final class BackwardRows {
         overKeys(b, h, first, rows, this::absorb);
         double logit = Sink.of(forward.sink(), h);
         for (int r = 0; r < rows; r++) {
-            if (sees(b, first + r)) {
-                finish(b, h, first + r, r, logit);
-            }
+            finish(b, h, first + r, r, logit);
         }
         if (dQ != null) {
             overKeys(b, h, first, rows, (r, from, to) -> {
                 BackwardState.Row known = state.row(b, h, first + r);
-                if (known != null) {
-                    block.score(queries[r], from, to);
-                    block.differentiate(known.dY(), known.lse(), known.delta(), from, to);
-                    for (int j = from; j < to; j++) {
-                        addWeightedRow(block.gradients[j], block.keys[j], gradients[r], 0, row.length);
-                    }
+                block.score(queries[r], from, to);
+                block.differentiate(known.dY(), known.lse(), known.delta(), from, to);
+                for (int j = from; j < to; j++) {
+                    addWeightedRow(block.gradients[j], block.keys[j], gradients[r], 0, row.length);
                 }
             });
         }
@@ -153,7 +149,7 @@ final class BackwardRows {
     }
 
     private void finish(int b, int h, long i, int r, double logit) {
-        double factor = Sink.share(logit, sum[r], maximum[r]) / sum[r];
+        double factor = sees(b, i) ? Sink.share(logit, sum[r], maximum[r]) / sum[r] : 0;
         double[] attention = y[r].clone();
         for (int d = 0; d < attention.length; d++) {
             attention[d] *= factor;

@@ -1,11 +1,9 @@
 package io.github.gatedattention;
 
-import org.jspecify.annotations.Nullable;
-
-/** What the first pass of a backward call in plain Java leaves to the others: something of each row that sees a key. */
+/** What the first pass of a backward call in plain Java leaves to the others: something of each row that attends. */
 final class BackwardState {
     /**
-     * A row of queries of one head.
+     * A row of queries of one head. One that sees no key has a Y of 0.
      *
      * @param y the attention output, before the step on it
      * @param dY its gradient
@@ -15,7 +13,7 @@ final class BackwardState {
     record Row(double[] y, double[] dY, double lse, double delta) {}
 
     private final int heads;
-    private final @Nullable Row[][] rows; // [B Hq][Sq]
+    private final Row[][] rows; // [B Hq][Sq]
 
     BackwardState(Settings settings, SequenceTable sequences) {
         heads = settings.queryHeads();
@@ -24,14 +22,22 @@ final class BackwardState {
                     + " heads are more than the java backend takes in a backward call, which is " + Integer.MAX_VALUE
                     + " in all");
         }
-        rows = new @Nullable Row[sequences.batch() * heads][];
+        rows = new Row[sequences.batch() * heads][];
         for (int n = 0; n < rows.length; n++) {
-            rows[n] = new @Nullable Row[Math.toIntExact(sequences.queries(n / heads))];
+            rows[n] = new Row[Math.toIntExact(sequences.queries(n / heads))];
         }
     }
 
-    /** The row of query i; null when it sees no key. */
-    @Nullable
+    /** Bytes of the heap that the elements of all rows take. */
+    static long bytes(Settings settings, SequenceTable sequences) {
+        long rows = 0;
+        for (int b = 0; b < sequences.batch(); b++) {
+            rows += sequences.queries(b) * settings.queryHeads();
+        }
+        return rows * Double.BYTES * (2L * settings.valueHeadDim() + 2);
+    }
+
+    /** The row of query i. */
     Row row(int b, int h, long i) {
         return rows[b * heads + h][(int) i];
     }

@@ -90,9 +90,10 @@ final class BackwardSums {
         for (int b = 0; b < sequences.batch(); b++) {
             for (long i = 0; i < sequences.queries(b); i++) {
                 for (int h = firstHead(to, 0, z); h < endHead(to, 0, z); h++) {
-                    BackwardState.Row known = state.row(b, h, i);
-                    if (known != null) {
-                        sum[0] -= Math.exp(Sink.of(o.forward().sink(), h) - known.lse()) * known.delta();
+                    double logit = Sink.of(o.forward().sink(), h);
+                    if (logit != Double.NEGATIVE_INFINITY) { // else a term of 0, also where it stands alone
+                        BackwardState.Row known = state.row(b, h, i);
+                        sum[0] -= Math.exp(logit - known.lse()) * known.delta();
                     }
                 }
             }
@@ -102,12 +103,13 @@ final class BackwardSums {
 
     private void add(int b, long i, int firstHead, int endHead, double[] gradients) {
         for (int h = firstHead; h < endHead; h++) {
-            BackwardState.Row known = state.row(b, h, i);
-            if (known != null) {
-                end.compute(sequences.queryEntry(b), sequences.queryRow(b, i), h, known.y());
-                for (int d = 0; d < gradients.length; d++) {
-                    sum[d] += gradients[d];
-                }
+            end.compute(
+                    sequences.queryEntry(b),
+                    sequences.queryRow(b, i),
+                    h,
+                    state.row(b, h, i).y());
+            for (int d = 0; d < gradients.length; d++) {
+                sum[d] += gradients[d];
             }
         }
     }

@@ -33,6 +33,8 @@ sealed interface Engine extends AutoCloseable permits JavaEngine, NativeEngine {
 
     Plan explain(Operands operands);
 
+    Plan explain(BackwardOperands operands);
+
     InstructionSet instructionSet();
 
     /** Refuses later calls; those that run finish. Closing twice is closing once. */

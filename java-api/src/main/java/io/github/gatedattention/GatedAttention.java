@@ -133,8 +133,8 @@ public final class GatedAttention implements AutoCloseable {
      *
      * {@snippet file="io/github/gatedattention/examples/ExamplesTest.java" region="backward"}
      *
-     * <p>A query that sees no key, and rows of padding, have gradients of 0 and add nothing to those of others, whatever they
-     * hold. Gradients are sums in 32-bit or better, rounded once to the type of the tensor that receives them; they have the same
+     * <p>A query that sees no key has a gradient of 0 and adds nothing to those of keys and values, whatever it holds. Rows of
+     * padding have gradients of 0. Gradients are sums in 32-bit or better, rounded once to the type of the tensor that receives them; they have the same
      * bits for any number of threads.
      *
      * @param operands the tensors
@@ -175,6 +175,20 @@ public final class GatedAttention implements AutoCloseable {
      * @throws IllegalStateException when this instance is closed
      */
     public Plan explain(Operands operands) {
+        return engine.explain(Objects.requireNonNull(operands, "operands is null"));
+    }
+
+    /**
+     * Says what a backward call would do; computes nothing.
+     *
+     * @param operands the tensors
+     * @return kernel, blocks, work and scratch memory of the gradients asked for
+     * @throws IllegalArgumentException when a tensor does not fit the settings or another tensor, or a length of a sequence is out
+     *     of range
+     * @throws UnsupportedOperationException when the keys are paged or the gate rounds first
+     * @throws IllegalStateException when this instance is closed
+     */
+    public Plan explain(BackwardOperands operands) {
         return engine.explain(Objects.requireNonNull(operands, "operands is null"));
     }
 

@@ -204,6 +204,13 @@ final class JavaEngine implements Engine {
     }
 
     @Override
+    public Plan explain(BackwardOperands operands) {
+        checkOpen();
+        BackwardCheck.check(settings, operands);
+        return path.plan(operands, Work.of(settings, operands));
+    }
+
+    @Override
     public InstructionSet instructionSet() {
         return InstructionSet.SCALAR;
     }

@@ -31,6 +31,9 @@ interface JavaPath extends AutoCloseable {
     /** What {@link #run} would do, which is so much work. */
     Plan plan(Operands operands, Work work);
 
+    /** What {@link #backward} would do, which is so much work. */
+    Plan plan(BackwardOperands operands, Work work);
+
     /** Lets helpers go; closing twice is closing once. */
     @Override
     void close();

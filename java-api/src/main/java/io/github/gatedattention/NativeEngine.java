@@ -120,6 +120,11 @@ final class NativeEngine implements Engine {
         return failure(status, error);
     }
 
+    private RuntimeException failure(int status, MemorySegment error, BackwardOperands o) {
+        Operands forward = o.forward();
+        return failure(status, error, forward.q(), forward.k(), forward.sequences());
+    }
+
     private RuntimeException failure(int status, MemorySegment error) {
         GatedAttentionException failure = NativeErrors.exception(status, error);
         return failure.status() == Status.INVALID_HANDLE && closed ? Engine.closed() : failure;
@@ -197,8 +202,7 @@ final class NativeEngine implements Engine {
                     segment(o.tensor(19)),
                     segment(o.tensor(20)));
             if (status != gated_attention_h.GA_OK()) {
-                Operands forward = o.forward();
-                throw failure(status, backward.error, forward.q(), forward.k(), forward.sequences());
+                throw failure(status, backward.error, o);
             }
         } finally {
             backwards.giveBack(backward);
@@ -217,25 +221,52 @@ final class NativeEngine implements Engine {
             load(slot, operands); // a copy has other strides, so the tensors given are checked too
             Operands o = operands.withSequences(copyOf(operands.sequences(), arena));
             load(slot, o);
-            MemorySegment plan = ga_attention_plan.allocate(arena);
-            ga_attention_plan.struct_size(plan, ga_attention_plan.sizeof());
+            MemorySegment plan = newPlan(arena);
             int status = gated_attention_h.ga_attention_plan_for(runtimeHandle, slot.params, plan, slot.error);
             if (status != gated_attention_h.GA_OK()) {
                 throw failure(status, slot.error, o.q(), o.k(), o.sequences());
             }
-            Work work = Work.of(settings, o);
-            return new Plan(
-                    "cpu",
-                    ga_attention_plan.kernel(plan).getString(0),
-                    AbiCodes.instructionSet(ga_attention_plan.isa(plan)),
-                    ga_attention_plan.threads(plan),
-                    ga_attention_plan.query_block(plan),
-                    ga_attention_plan.key_block(plan),
-                    ga_attention_plan.tasks(plan),
-                    ga_attention_plan.workspace_bytes(plan),
-                    work.flop(),
-                    work.bytes());
+            return plan(plan, Work.of(settings, o));
         }
+    }
+
+    @Override
+    public Plan explain(BackwardOperands operands) {
+        checkOpen();
+        BackwardCheck.check(settings, operands); // as above
+        try (Arena arena = Arena.ofConfined()) {
+            BackwardOperands o =
+                    operands.withSequences(copyOf(operands.forward().sequences(), arena));
+            BackwardStruct backward = new BackwardStruct(settings, arena);
+            backward.put(o);
+            MemorySegment plan = newPlan(arena);
+            int status = gated_attention_h.ga_attention_backward_plan_for(
+                    runtimeHandle, backward.forward, backward.params, plan, backward.error);
+            if (status != gated_attention_h.GA_OK()) {
+                throw failure(status, backward.error, o);
+            }
+            return plan(plan, new Work(ga_attention_plan.flop(plan), ga_attention_plan.bytes(plan)));
+        }
+    }
+
+    private static MemorySegment newPlan(Arena arena) {
+        MemorySegment plan = ga_attention_plan.allocate(arena);
+        ga_attention_plan.struct_size(plan, ga_attention_plan.sizeof());
+        return plan;
+    }
+
+    private static Plan plan(MemorySegment plan, Work work) {
+        return new Plan(
+                "cpu",
+                ga_attention_plan.kernel(plan).getString(0),
+                AbiCodes.instructionSet(ga_attention_plan.isa(plan)),
+                ga_attention_plan.threads(plan),
+                ga_attention_plan.query_block(plan),
+                ga_attention_plan.key_block(plan),
+                ga_attention_plan.tasks(plan),
+                ga_attention_plan.workspace_bytes(plan),
+                work.flop(),
+                work.bytes());
     }
 
     /** A plan reads lengths, but its call holds no segments: so it reads copies that nobody else can close. */

@@ -94,6 +94,11 @@ final class PlainPath implements JavaPath {
     }
 
     @Override
+    public Plan plan(BackwardOperands operands, Work work) {
+        return PlainBackward.plan(settings, operands, work);
+    }
+
+    @Override
     public void close() {
         pool.close();
     }

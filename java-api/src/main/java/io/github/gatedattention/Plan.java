@@ -13,7 +13,9 @@ import java.util.Locale;
  * @param keyBlock keys per step
  * @param tasks units of work that threads claim
  * @param workspaceBytes scratch memory the call needs, in bytes
- * @param flop floating-point operations: {@code 2 (D + Dv)} per visible pair of query and key
+ * @param flop floating-point operations: {@code 2 (D + Dv)} per visible pair of query and key; backward, {@code 2 D} for the
+ *     scores, {@code 2 Dv} for the gradients of the probabilities, {@code 2 D} for each of dQ and dK, {@code 2 Dv} for dV, and {@code
+ *     2 (D + Dv)} where Y is computed anew
  * @param bytes inputs read once plus outputs written once
  */
 public record Plan(

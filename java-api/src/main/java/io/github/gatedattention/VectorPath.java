@@ -77,6 +77,11 @@ final class VectorPath implements JavaPath {
     }
 
     @Override
+    public Plan plan(BackwardOperands operands, Work work) {
+        return plain.plan(operands, work);
+    }
+
+    @Override
     public synchronized void close() {
         if (!closed) {
             closed = true;

@@ -26,6 +26,11 @@ class BackwardTest {
         return Target.java().stream();
     }
 
+    /** Without the bytes in the message. */
+    private static void same(byte[] actual, byte[] expected, String what, Object... arguments) {
+        assertThat(Arrays.equals(actual, expected)).as(what, arguments).isTrue();
+    }
+
     private static void check(GradientSample sample, Target target, Object... what) {
         sample.run(target, 2);
         assertThat(sample.compare(sample.expected()))
@@ -94,34 +99,35 @@ class BackwardTest {
         }
     }
 
-    /** Queries before the first key see none: whatever they hold, their gradients are 0 and nobody else's change. */
+    /**
+     * Queries before the first key see none: Y is 0 there whatever the query holds, so nothing flows to q, k, v, or through a gate
+     * that multiplies; one that is added is all there is of the result.
+     */
     @ParameterizedTest
     @MethodSource("targets")
-    void rowsWithoutKeysHaveNoGradient(Target target) {
+    void rowsWithoutKeys(Target target) {
         for (Setting setting : new Setting[] {GATED, NORMED, GATED.withGate(Activation.SILU, Combination.ADD)}) {
             for (DataType type : TYPES) {
                 try (Arena arena = Arena.ofShared()) {
                     Sample plain = Sample.of(arena, setting, type, new Sample.Shape(1, 9, 5, 4, 2, 16, 16));
-                    Tensor sink = Tensor.copyOf(arena, DataType.F32, new float[] {1, -1, 0, 2}, 4);
+                    Tensor sink =
+                            Tensor.copyOf(arena, DataType.F32, new float[] {1, -1, 0, Float.NEGATIVE_INFINITY}, 4);
                     Sample sample = plain.with(plain.operands().withSink(sink));
                     GradientSample gradients = GradientSample.of(arena, sample, target);
                     byte[] expected = gradients.run(target, 2);
                     BackwardOperands o = gradients.operands();
+                    assertThat(o.dSink().getFloat(3)).isZero();
                     for (int i = 0; i < 4; i++) {
                         for (int h = 0; h < 4; h++) {
                             for (int d = 0; d < 16; d++) {
                                 assertThat(o.dQ().getFloat(0, i, h, d)).isZero();
-                                assertThat(o.dGate().getFloat(0, i, h, d)).isZero();
-                                o.dOut().setFloat(Float.NaN, 0, i, h, d);
+                                assertThat(o.dGate().getFloat(0, i, h, d) == 0)
+                                        .isEqualTo(setting.combination() == Combination.MULTIPLY);
                                 o.forward().q().setFloat(Float.NaN, 0, i, h, d);
-                                o.forward().gate().setFloat(Float.NaN, 0, i, h, d);
-                                o.forward().out().setFloat(Float.NaN, 0, i, h, d);
                             }
                         }
                     }
-                    assertThat(gradients.run(target, 2))
-                            .as("%s %s on %s", type, setting, target)
-                            .isEqualTo(expected);
+                    same(gradients.run(target, 2), expected, "%s %s on %s", type, setting, target);
                 }
             }
         }
@@ -169,9 +175,7 @@ class BackwardTest {
                     all.with(none.withDSink(o.dSink())));
             alone.forEach(one -> expected.add(one.bytes()));
             for (int n = 0; n < alone.size(); n++) {
-                assertThat(alone.get(n).run(target, 2))
-                        .as("gradient %d on %s", n, target)
-                        .isEqualTo(expected.get(n));
+                same(alone.get(n).run(target, 2), expected.get(n), "gradient %d on %s", n, target);
             }
         }
     }
@@ -245,12 +249,41 @@ class BackwardTest {
                                 GradientSample.of(arena, Sample.of(arena, setting, type, shape), target);
                         byte[] first = sample.run(target, 1);
                         for (int threads : new int[] {1, 2, 3, 5, 8}) {
-                            assertThat(sample.run(target, threads))
-                                    .as("%s %s on %s with %d threads", shape, type, target, threads)
-                                    .isEqualTo(first);
+                            same(
+                                    sample.run(target, threads),
+                                    first,
+                                    "%s %s on %s with %d threads",
+                                    shape,
+                                    type,
+                                    target,
+                                    threads);
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /** A plan counts the products of the gradients asked for. */
+    @ParameterizedTest
+    @MethodSource("targets")
+    void plans(Target target) {
+        try (Arena arena = Arena.ofShared()) {
+            Setting all = GATED.withMask(false, -1, -1);
+            GradientSample sample = GradientSample.of(arena, Sample.of(arena, all, DataType.BF16, SMALL), target);
+            BackwardOperands o = sample.operands();
+            BackwardOperands none = BackwardOperands.of(o.forward(), o.dOut());
+            long pairs = 2L * 4 * 9 * 21;
+            long again = target.isJava() ? 16 + 24 : 0;
+            try (GatedAttention attention = sample.builder(target).build()) {
+                Plan plan = attention.explain(o);
+                assertThat(plan.flop()).isEqualTo(2 * pairs * (again + 3 * 16 + 2 * 24));
+                assertThat(plan.kernel()).contains("backward", "bf16");
+                assertThat(plan.tasks()).isPositive();
+                assertThat(plan.workspaceBytes()).isPositive();
+                assertThat(attention.explain(none.withDV(o.dV())).flop()).isEqualTo(2 * pairs * (again + 16 + 24));
+                assertThat(attention.explain(none.withDQ(o.dQ())).flop()).isEqualTo(2 * pairs * (again + 2 * 16 + 24));
+                assertThat(attention.explain(none.withDGate(o.dGate())).flop()).isEqualTo(2 * pairs * again);
             }
         }
     }
@@ -268,7 +301,7 @@ class BackwardTest {
                 for (int b = 0; b < 3; b++) {
                     GradientSample one = all.with(slice(o, b));
                     byte[] expected = one.bytes();
-                    assertThat(one.run(target, 2)).as("%s on %s", type, target).isEqualTo(expected);
+                    same(one.run(target, 2), expected, "%s on %s", type, target);
                 }
             }
         }

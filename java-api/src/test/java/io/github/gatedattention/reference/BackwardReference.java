@@ -61,7 +61,7 @@ final class BackwardReference {
             int length = call.keyLengths == null ? k.shape()[1] : call.keyLengths[b];
             for (int i = 0; i < shape[1]; i++) {
                 Reference.Range keys = Reference.visible(setting, i, shape[1], length);
-                for (int h = 0; h < shape[2] && keys.first() < keys.end(); h++) {
+                for (int h = 0; h < shape[2]; h++) {
                     row(b, i, h, keys, length);
                 }
             }
@@ -93,7 +93,7 @@ final class BackwardReference {
 
     private void row(int b, int i, int h, Reference.Range keys, int length) {
         int kv = h / (q.shape()[2] / k.shape()[2]);
-        int n = keys.end() - keys.first();
+        int n = Math.max(0, keys.end() - keys.first());
         double[] p = new double[n];
         double[] slope = new double[n];
         double amp = 0;

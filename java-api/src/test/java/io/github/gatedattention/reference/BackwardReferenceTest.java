@@ -58,14 +58,12 @@ class BackwardReferenceTest {
             DoubleTensor weight =
                     setting.pre() == Setting.Pre.RMS_NORM ? normal(1, 1, sharing[2], headwise ? 1 : DIM_V) : null;
             DoubleTensor sink = normal(1, 1, 1, sharing[2]);
-            // Beside a causal mask the first query of the second sequence sees one key: an additive gate alone would
-            // still move a
-            // row without any, whose gradients are 0 by definition.
+            // Under a causal mask the first query of the second sequence sees no key.
             Reference.Builder call = Reference.of(setting, DataType.F32, q, k, v)
                     .gate(gate)
                     .normWeight(weight)
                     .sink(sink)
-                    .keyLengths(new int[] {KEYS, QUERIES});
+                    .keyLengths(new int[] {KEYS, QUERIES - 1});
             DoubleTensor dOut = normal(BATCH, QUERIES, HEADS, DIM_V);
             List<ExpectedGradient> gradients = call.gradients(dOut);
             List<DoubleTensor> inputs = Arrays.asList(q, k, v, gate, weight, sink);

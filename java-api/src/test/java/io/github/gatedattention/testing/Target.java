@@ -96,7 +96,8 @@ public record Target(Backend backend, InstructionSet instructionSet) {
         return builder(setting, type, q.shape()[2], k.shape()[2], q.shape()[3], v.shape()[3]);
     }
 
-    private boolean isJava() {
+    /** Whether this is the pure Java backend. */
+    public boolean isJava() {
         return backend.name().equals(Backend.java().name());
     }
 

@@ -4,7 +4,6 @@ import io.github.gatedattention.DataType;
 import io.github.gatedattention.cli.InputException;
 import io.github.gatedattention.cli.Text;
 import io.github.gatedattention.safetensors.SafetensorsTensor;
-import io.github.gatedattention.safetensors.SafetensorsType;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -35,7 +34,7 @@ record CaseShape(
         DataType type,
         CaseSequences sequences) {
     private static final List<String> NAMES = Stream.concat(
-                    Stream.of("q", "k", "v", "k_scale", "v_scale", "gate", "norm_weight", "sink"),
+                    Stream.of("q", "k", "v", "k_scale", "v_scale", "gate", "norm_weight", "sink", "dout"),
                     CaseSequences.NAMES.stream())
             .toList();
     private static final int MAX_HEADS = 1 << 20;
@@ -83,6 +82,11 @@ record CaseShape(
         shared(tensors.get("gate"), shape.batch, shape.queries, shape.queryHeads, shape.valueHeadDim);
         shared(tensors.get("norm_weight"), shape.queryHeads, shape.valueHeadDim);
         shared(tensors.get("sink"), shape.queryHeads);
+        SafetensorsTensor dout = tensors.get("dout");
+        if (dout != null) {
+            extents(dout, "the shapes of q and v", shape.batch, shape.queries, shape.queryHeads, shape.valueHeadDim);
+            sameType(dout, q);
+        }
         return shape;
     }
 

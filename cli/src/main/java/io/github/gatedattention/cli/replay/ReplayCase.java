@@ -1,5 +1,6 @@
 package io.github.gatedattention.cli.replay;
 
+import io.github.gatedattention.BackwardOperands;
 import io.github.gatedattention.DataType;
 import io.github.gatedattention.Gate;
 import io.github.gatedattention.GatedAttention;
@@ -15,6 +16,7 @@ import io.github.gatedattention.safetensors.SafetensorsFile;
 import io.github.gatedattention.safetensors.SafetensorsTensor;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -28,13 +30,21 @@ final class ReplayCase {
     private final Gate gate;
     private final CaseSettings settings;
     private final Operands operands;
+    private final Optional<BackwardOperands> backward;
 
-    private ReplayCase(Path file, CaseShape shape, Gate gate, CaseSettings settings, Operands operands) {
+    private ReplayCase(
+            Path file,
+            CaseShape shape,
+            Gate gate,
+            CaseSettings settings,
+            Operands operands,
+            Optional<BackwardOperands> backward) {
         this.file = file;
         this.shape = shape;
         this.gate = gate;
         this.settings = settings;
         this.operands = operands;
+        this.backward = backward;
     }
 
     /**
@@ -80,7 +90,44 @@ final class ReplayCase {
                 .withSequences(shape.sequences().operand())
                 .withLse(lse);
         Gate gate = settings.gate(scores.map(tensor -> tensor.dim(3)).orElse(0L));
-        return new ReplayCase(file, shape, gate, settings, operands);
+        Optional<BackwardOperands> backward = view(tensors, "dout").map(dout -> backward(operands, dout, arena));
+        if (backward.isPresent()) {
+            requireDifferentiable(settings, tensors, operands);
+        }
+        return new ReplayCase(file, shape, gate, settings, operands, backward);
+    }
+
+    /** Every gradient that there is, each of the type and shape of what it is the gradient of. */
+    private static BackwardOperands backward(Operands forward, Tensor dout, Arena arena) {
+        return BackwardOperands.of(
+                        forward,
+                        dout,
+                        like(forward.q(), arena),
+                        like(forward.k(), arena),
+                        like(forward.v(), arena),
+                        forward.gate() == null ? null : like(forward.gate(), arena))
+                .withDNormWeight(forward.normWeight() == null ? null : like(forward.normWeight(), arena))
+                .withDSink(forward.sink() == null ? null : like(forward.sink(), arena));
+    }
+
+    private static Tensor like(Tensor tensor, Arena arena) {
+        return Tensor.allocate(arena, tensor.dataType(), tensor.shape());
+    }
+
+    private static void requireDifferentiable(
+            CaseSettings settings, Map<String, SafetensorsTensor> tensors, Operands operands) {
+        if (operands.k().dataType() != operands.q().dataType()) {
+            throw new InputException(
+                    "tensor dout is given and k is " + operands.k().dataType() + ", only keys of the type of q, "
+                            + operands.q().dataType() + ", have gradients");
+        }
+        if (tensors.containsKey("block_table")) {
+            throw new InputException("tensors dout and block_table are both given, paged keys have no gradients");
+        }
+        if (settings.roundBeforeGate()) {
+            throw new InputException(
+                    "tensor dout is given and metadata round_before_gate is true, rounding has no gradient");
+        }
     }
 
     private static Tensor keys(@Nullable SafetensorsTensor tensor) {
@@ -124,9 +171,31 @@ final class ReplayCase {
         return operands;
     }
 
-    /** The result's type and extents. */
-    CaseShape shape() {
-        return shape;
+    /** Those of the backward call; empty unless the case has the gradient of its result. */
+    Optional<BackwardOperands> backward() {
+        return backward;
+    }
+
+    /** All that the calls write, by the names that it has in a file. */
+    Map<String, Tensor> results() {
+        Map<String, Tensor> results = new LinkedHashMap<>();
+        results.put("out", operands.out());
+        results.put("lse", Objects.requireNonNull(operands.lse()));
+        backward.ifPresent(o -> {
+            putIfThere(results, "dq", o.dQ());
+            putIfThere(results, "dk", o.dK());
+            putIfThere(results, "dv", o.dV());
+            putIfThere(results, "dgate", o.dGate());
+            putIfThere(results, "dnorm_weight", o.dNormWeight());
+            putIfThere(results, "dsink", o.dSink());
+        });
+        return results;
+    }
+
+    private static void putIfThere(Map<String, Tensor> results, String name, @Nullable Tensor tensor) {
+        if (tensor != null) {
+            results.put(name, tensor);
+        }
     }
 
     /** Puts the file's name before the message of whatever {@code step} refuses. */

@@ -17,10 +17,10 @@ import io.github.gatedattention.safetensors.SafetensorsType;
 import java.io.PrintWriter;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -49,6 +49,9 @@ import picocli.CommandLine.Spec;
                     + " cu_seqlens_q, cu_seqlens_k [B+1] where they are packed, or block_table [B,N] for a paged cache.",
             "",
             "Keys and values may be narrower than q of F32, or I8 with k_scale and v_scale [B,Sk,Hkv].",
+            "",
+            "With dout [B,Sq,Hq,Dv], the gradient of the result, a case also gets dq, dk, dv, and dgate, dnorm_weight and dsink for"
+                    + " what of these it has.",
             "",
             "A case with partial_out [N,B,Sq,Hq,Dv] and partial_lse [N,B,Hq,Sq] merges partial results over disjoint keys.",
             "",
@@ -128,8 +131,28 @@ public final class ReplayCommand implements Callable<Integer> {
             }
             ReplayCase replay = ReplayCase.of(file, content, arena);
             try (GatedAttention attention = replay.attention(options)) {
-                ReplayCase.naming(file, () -> attention.explain(replay.operands()));
+                Plans.of(file, replay, attention);
             }
+        }
+    }
+
+    /** What the calls of a case do; asking for it checks them. */
+    private record Plans(Plan forward, Optional<Plan> backward) {
+        static Plans of(Path file, ReplayCase replay, GatedAttention attention) {
+            return ReplayCase.naming(
+                    file,
+                    () -> new Plans(
+                            attention.explain(replay.operands()),
+                            replay.backward().map(attention::explain)));
+        }
+
+        Optional<String> backwardKernel() {
+            return backward.map(Plan::kernel);
+        }
+
+        String kernels() {
+            return forward.kernel()
+                    + backwardKernel().map(name -> " and " + name).orElse("");
         }
     }
 
@@ -142,20 +165,16 @@ public final class ReplayCommand implements Callable<Integer> {
             }
             ReplayCase replay = ReplayCase.of(file, content, arena);
             try (GatedAttention attention = replay.attention(options)) {
-                Plan plan = attention.explain(replay.operands());
+                Plans plans = Plans.of(file, replay, attention);
                 long start = System.nanoTime();
                 ReplayCase.naming(file, () -> {
                     attention.forward(replay.operands());
-                    return plan;
+                    replay.backward().ifPresent(attention::backward);
+                    return plans;
                 });
                 double milliseconds = (System.nanoTime() - start) / 1e6;
-                write(
-                        target,
-                        replay.operands().out(),
-                        Objects.requireNonNull(replay.operands().lse()),
-                        attention,
-                        plan.kernel());
-                report(file, attention, plan.kernel(), milliseconds, target);
+                write(target, replay.results(), attention, plans.forward().kernel(), plans.backwardKernel());
+                report(file, attention, plans.kernels(), milliseconds, target);
             }
         }
     }
@@ -165,18 +184,18 @@ public final class ReplayCommand implements Callable<Integer> {
             long start = System.nanoTime();
             merge.merge(attention);
             double milliseconds = (System.nanoTime() - start) / 1e6;
-            write(target, merge.out(), merge.lse(), attention, "merge");
+            write(target, Map.of("out", merge.out(), "lse", merge.lse()), attention, "merge", Optional.empty());
             report(file, attention, "merge", milliseconds, target);
         }
     }
 
-    private void report(Path file, GatedAttention attention, String kernel, double milliseconds, Path target) {
+    private void report(Path file, GatedAttention attention, String kernels, double milliseconds, Path target) {
         PrintWriter console = spec.commandLine().getOut();
         console.println(Text.line(String.format(
                 Locale.ROOT,
                 "%s: %s, %s, %d threads, %.3f ms -> %s",
                 file,
-                kernel,
+                kernels,
                 Names.of(attention.instructionSet()),
                 attention.threads(),
                 milliseconds,
@@ -184,15 +203,23 @@ public final class ReplayCommand implements Callable<Integer> {
         console.flush();
     }
 
-    private static void write(Path target, Tensor out, Tensor lse, GatedAttention attention, String kernel) {
-        Map<String, String> metadata = Map.of(
+    private static void write(
+            Path target,
+            Map<String, Tensor> tensors,
+            GatedAttention attention,
+            String kernel,
+            Optional<String> backwardKernel) {
+        Map<String, SafetensorsTensor> results = new LinkedHashMap<>();
+        tensors.forEach((name, tensor) -> results.put(name, stored(name, tensor)));
+        Map<String, String> metadata = new LinkedHashMap<>(Map.of(
                 "backend", attention.backend().name(),
                 "kernel", kernel,
                 "instruction_set", Names.of(attention.instructionSet()),
                 "threads", Integer.toString(attention.threads()),
-                "version", Version.current());
+                "version", Version.current()));
+        backwardKernel.ifPresent(name -> metadata.put("backward_kernel", name));
         try {
-            SafetensorsFile.write(target, Map.of("out", stored("out", out), "lse", stored("lse", lse)), metadata);
+            SafetensorsFile.write(target, results, metadata);
         } catch (SafetensorsException e) {
             throw new InputException(String.valueOf(e.getMessage()), e);
         }

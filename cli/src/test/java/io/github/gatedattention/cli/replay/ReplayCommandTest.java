@@ -19,6 +19,7 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -366,6 +367,101 @@ class ReplayCommandTest {
                             .as("%s on %s", name, backend.name())
                             .isEqualTo(expected);
                     assertThat(result(name, arena).tensors().get("lse").shape()).containsExactly(1, 4, 6);
+                }
+            }
+        }
+    }
+
+    /** Each gradient has the type and shape of its tensor, which here is shared; the values are slopes of the result. */
+    @Test
+    void gradients() throws IOException {
+        String[] settings = {"causal", "true", "pre", "rms_norm", "norm_eps", "1e-3", "softcap", "3"};
+        CaseFile content = new CaseFile(DataType.F32)
+                .with("gate", DataType.F32, 1, 3, 4, 1)
+                .with("norm_weight", DataType.F32, 1, 8)
+                .with("sink", DataType.F32, 4)
+                .with("dout", DataType.F32, 2, 3, 4, 8)
+                .metadata(settings);
+        Path file = content.write(directory.resolve("case.safetensors"));
+        for (Backend backend : withGradients()) {
+            assertThat(Outcome.of("replay", "--backend", backend.name(), "--out", results(), file)
+                            .succeeded()
+                            .out())
+                    .contains(" and ", "backward");
+            try (Arena arena = Arena.ofConfined()) {
+                SafetensorsFile result = result("case", arena);
+                assertThat(result.metadata()).containsKey("backward_kernel");
+                assertThat(result.tensors())
+                        .containsOnlyKeys("out", "lse", "dq", "dk", "dv", "dgate", "dnorm_weight", "dsink");
+                for (String name : new String[] {"q", "k", "v", "gate", "norm_weight", "sink"}) {
+                    SafetensorsTensor gradient = result.tensors().get("d" + name);
+                    SafetensorsTensor input =
+                            SafetensorsFile.read(file, arena).tensors().get(name);
+                    assertThat(gradient.shape()).as(name).isEqualTo(input.shape());
+                    assertThat(gradient.dtype()).as(name).isEqualTo(input.dtype());
+                    assertThat((double) floats(results().resolve("case.safetensors"), "d" + name, arena)[3])
+                            .as("%s on %s", name, backend.name())
+                            .isCloseTo(slope(content, file, name, 3), within(2e-2));
+                }
+            }
+        }
+    }
+
+    /** Half the difference of {@code sum dout out} where element {@code at} of a tensor is larger and smaller by a little. */
+    private double slope(CaseFile content, Path file, String name, int at) throws IOException {
+        double[] sums = new double[2];
+        float step = 0x1p-7f;
+        try (Arena arena = Arena.ofConfined()) {
+            SafetensorsTensor tensor =
+                    SafetensorsFile.read(file, arena).tensors().get(name);
+            byte[] before = tensor.data().toArray(ValueLayout.JAVA_BYTE);
+            float[] dout = floats(file, "dout", arena);
+            for (int side = 0; side < 2; side++) {
+                byte[] moved = before.clone();
+                ByteBuffer bytes = ByteBuffer.wrap(moved).order(ByteOrder.LITTLE_ENDIAN);
+                bytes.putFloat(at * Float.BYTES, bytes.getFloat(at * Float.BYTES) + (side == 0 ? step : -step));
+                content.with(name, tensor.dtype(), moved, tensor.shape());
+                Path movedFile = content.write(directory.resolve("moved.safetensors"));
+                Outcome.of("replay", "--backend", "java", "--out", results(), movedFile)
+                        .succeeded();
+                float[] out = floats(results().resolve("moved.safetensors"), "out", arena);
+                for (int n = 0; n < out.length; n++) {
+                    sums[side] += (double) out[n] * dout[n];
+                }
+            }
+            content.with(name, tensor.dtype(), before, tensor.shape());
+        }
+        return (sums[0] - sums[1]) / (2 * step);
+    }
+
+    private static List<Backend> withGradients() {
+        return List.of(Backend.java());
+    }
+
+    @Test
+    void gradientsOfTypesAndSequences() throws IOException {
+        Path plain = new CaseFile(DataType.BF16)
+                .without("gate")
+                .with("dout", DataType.BF16, 2, 3, 4, 8)
+                .write(directory.resolve("plain.safetensors"));
+        Path padded = new CaseFile(DataType.F16)
+                .with("gate", DataType.F32, 2, 3, 4, 8)
+                .with("query_lengths", new int[] {3, 1}, 2)
+                .with("key_lengths", new int[] {5, 2}, 2)
+                .with("dout", DataType.F16, 2, 3, 4, 8)
+                .write(directory.resolve("padded.safetensors"));
+        for (Backend backend : withGradients()) {
+            Outcome.of("replay", "--backend", backend.name(), "--out", results(), plain, padded)
+                    .succeeded();
+            try (Arena arena = Arena.ofConfined()) {
+                assertThat(result("plain", arena).tensors()).containsOnlyKeys("out", "lse", "dq", "dk", "dv");
+                assertThat(result("plain", arena).tensors().get("dk").dtype()).isEqualTo(SafetensorsType.BF16);
+                assertThat(result("padded", arena).tensors().get("dgate").dtype())
+                        .isEqualTo(SafetensorsType.F32);
+                float[] dv = floats(results().resolve("padded.safetensors"), "dv", arena);
+                for (int n = 0; n < dv.length; n++) {
+                    boolean inUse = n / (2 * 8) % 5 < (n < dv.length / 2 ? 5 : 2);
+                    assertThat(dv[n] != 0).as("dv %d", n).isEqualTo(inUse);
                 }
             }
         }

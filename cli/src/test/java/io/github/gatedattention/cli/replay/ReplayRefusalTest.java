@@ -75,7 +75,7 @@ class ReplayRefusalTest {
                         "metadata norm_eps is -1.0, a number of at least 0 is expected"),
                 Arguments.of(
                         valid().with("mask", DataType.F32, 1),
-                        "unknown tensor \"mask\", allowed are q, k, v, k_scale, v_scale, gate, norm_weight, sink, query_lengths, key_lengths,"
+                        "unknown tensor \"mask\", allowed are q, k, v, k_scale, v_scale, gate, norm_weight, sink, dout, query_lengths, key_lengths,"
                                 + " key_starts, cu_seqlens_q, cu_seqlens_k, block_table"),
                 Arguments.of(valid().without("k"), "tensor \"k\" is missing; q, k and v are required"),
                 Arguments.of(
@@ -217,6 +217,36 @@ class ReplayRefusalTest {
                                 + " combination, pre, norm_eps, round_before_gate"));
     }
 
+    static Stream<Arguments> wrongGradients() {
+        return Stream.of(
+                Arguments.of(
+                        valid().with("dout", DataType.F32, 2, 3, 4, 16),
+                        "dout is [2, 3, 4, 16], it must be [2, 3, 4, 8] to fit the shapes of q and v"),
+                Arguments.of(
+                        valid().with("dout", DataType.F32, 2, 3, 1, 8),
+                        "dout is [2, 3, 1, 8], it must be [2, 3, 4, 8] to fit the shapes of q and v"),
+                Arguments.of(
+                        valid().with("dout", DataType.BF16, 2, 3, 4, 8),
+                        "dout is BF16, it must be of the type of q, F32"),
+                Arguments.of(
+                        whole().with("dout", DataType.F32, 2, 3, 4, 8),
+                        "tensor dout is given and k is I8, only keys of the type of q, F32, have gradients"),
+                Arguments.of(
+                        valid().with("dout", DataType.F32, 2, 3, 4, 8).metadata("round_before_gate", "true"),
+                        "tensor dout is given and metadata round_before_gate is true, rounding has no gradient"),
+                Arguments.of(
+                        packed().without("cu_seqlens_k")
+                                .with("k", DataType.F32, 2, 5, 2, 16)
+                                .with("v", DataType.F32, 2, 5, 2, 8)
+                                .with("key_lengths", new int[] {5, 5}, 2)
+                                .with("block_table", new int[] {0, 1}, 2, 1)
+                                .with("dout", DataType.F32, 1, 6, 4, 8),
+                        "tensors dout and block_table are both given, paged keys have no gradients"),
+                Arguments.of(
+                        valid().with("dout", DataType.F32, 2, 3, 4, 8).with("key_lengths", new int[] {5, 6}, 2),
+                        "key_lengths[1] is 6, but must be 0 to 5, the keys of k"));
+    }
+
     private static CaseFile packed() {
         return valid().with("q", DataType.F32, 1, 6, 4, 16)
                 .with("k", DataType.F32, 1, 10, 2, 16)
@@ -279,7 +309,7 @@ class ReplayRefusalTest {
     }
 
     @ParameterizedTest
-    @MethodSource({"wrongCases", "wrongSequences", "wrongWholeNumbers", "wrongMerges"})
+    @MethodSource({"wrongCases", "wrongSequences", "wrongWholeNumbers", "wrongMerges", "wrongGradients"})
     void aWrongCaseStopsEverything(CaseFile wrong, String sentence) throws IOException {
         Path good = valid().write(directory.resolve("good.safetensors"));
         Path bad = wrong.write(directory.resolve("bad.safetensors"));

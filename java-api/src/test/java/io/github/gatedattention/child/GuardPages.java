@@ -1,6 +1,7 @@
 package io.github.gatedattention.child;
 
 import io.github.gatedattention.Activation;
+import io.github.gatedattention.BackwardOperands;
 import io.github.gatedattention.Combination;
 import io.github.gatedattention.DataType;
 import io.github.gatedattention.GatedAttention;
@@ -73,7 +74,7 @@ public final class GuardPages {
             for (int b = 0; b < e[0]; b++) {
                 lengths.setInt(b == 0 ? e[2] : 1, b);
             }
-            attention.forward(Operands.of(
+            Operands operands = Operands.of(
                             fill(GuardedMemory.tensor(arena, side, type, e[0], e[1], e[3], e[5])),
                             fill(GuardedMemory.tensor(arena, side, type, e[0], e[2], e[4], e[5])),
                             fill(GuardedMemory.tensor(arena, side, type, e[0], e[2], e[4], e[6])),
@@ -84,8 +85,27 @@ public final class GuardPages {
                                     ? fill(GuardedMemory.tensor(arena, side, DataType.F32, e[3], e[6]))
                                     : null)
                     .withKeyLengths(variant == 2 ? null : lengths)
-                    .withLse(GuardedMemory.tensor(arena, side, DataType.F32, e[0], e[3], e[1])));
+                    .withLse(GuardedMemory.tensor(arena, side, DataType.F32, e[0], e[3], e[1]));
+            attention.forward(operands);
+            if (target.isJava()) {
+                attention.backward(gradients(arena, side, operands));
+            }
         }
+    }
+
+    private static BackwardOperands gradients(Arena arena, GuardedMemory.Side side, Operands o) {
+        return BackwardOperands.of(
+                        o,
+                        fill(like(arena, side, o.out())),
+                        like(arena, side, o.q()),
+                        like(arena, side, o.k()),
+                        like(arena, side, o.v()),
+                        o.gate() == null ? null : like(arena, side, o.gate()))
+                .withDNormWeight(o.normWeight() == null ? null : like(arena, side, o.normWeight()));
+    }
+
+    private static Tensor like(Arena arena, GuardedMemory.Side side, Tensor tensor) {
+        return GuardedMemory.tensor(arena, side, tensor.dataType(), tensor.shape());
     }
 
     /** Keys that are not in use may lie in memory that is not even mapped. */

@@ -53,7 +53,7 @@ public final class Float64Reference {
     }
 
     /** One head's keys as [D][Sk]. */
-    private static double[][] transposed(AttentionShape shape, float[] k, int first) {
+    static double[][] transposed(AttentionShape shape, float[] k, int first) {
         double[][] keys = new double[shape.headDim()][shape.keyLength()];
         for (int j = 0; j < shape.keyLength(); j++) {
             for (int e = 0; e < keys.length; e++) {
@@ -64,8 +64,7 @@ public final class Float64Reference {
     }
 
     /** Fills the exponentials of one row's scores and returns their sum. */
-    private static double weights(
-            AttentionShape shape, float[] q, int query, double[][] keys, double[] weights, int visible) {
+    static double weights(AttentionShape shape, float[] q, int query, double[][] keys, double[] weights, int visible) {
         Arrays.fill(weights, 0, visible, 0);
         for (int e = 0; e < keys.length; e++) {
             addScaled(weights, q[query + e], keys[e], visible);
@@ -80,7 +79,7 @@ public final class Float64Reference {
         return total;
     }
 
-    private static void addScaled(double[] to, double factor, double[] from, int count) {
+    static void addScaled(double[] to, double factor, double[] from, int count) {
         for (int j = 0; j < count; j++) {
             to[j] += factor * from[j];
         }

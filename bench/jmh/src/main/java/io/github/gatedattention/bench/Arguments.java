@@ -30,7 +30,8 @@ record Arguments(
             usage: ./ga bench [PATTERN] [--full-length] [--threads N] [--results DIR]
                    ./ga bench --report [PATTERN] [--redraw] [--readme] [--full-length] [--threads N] [--results DIR]
 
-              PATTERN        benchmarks whose name contains it, a regular expression: Forward, Overhead, Latency, Limit;
+              PATTERN        benchmarks whose name contains it, a regular expression: Forward, Training, Overhead,
+                             Latency, Limit;
                              with --report comparisons: PREFILL, DECODE, GATE, THREADS, CALL, S1024, ...
               --report       the limits, this library and every peer in turns in one run: JSON, tables, pictures
               --redraw       no measuring: tables and pictures from the JSON of the last report
@@ -110,7 +111,7 @@ record Arguments(
     }
 
     /** Whether the pattern selects the attention benchmark of the given class, as JMH searches it. */
-    boolean matches(Class<? extends AttentionBenchmark> benchmark) {
+    boolean matches(Class<?> benchmark) {
         return Pattern.compile(pattern)
                 .matcher(benchmark.getName() + ".forward")
                 .find();

@@ -1,6 +1,7 @@
 package io.github.gatedattention.bench;
 
 import io.github.gatedattention.bench.peers.Implementation;
+import io.github.gatedattention.bench.peers.Trainer;
 import io.github.gatedattention.bench.report.Limits;
 import io.github.gatedattention.bench.report.Machine;
 import io.github.gatedattention.bench.report.Report;
@@ -9,6 +10,7 @@ import java.io.IOException;
 import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.Map;
 import org.openjdk.jmh.profile.GCProfiler;
@@ -66,7 +68,9 @@ public final class BenchMain {
                 launch.environment(machine.avx512()),
                 arguments.fullLength(),
                 Limits.measure(module.resolve("../..").normalize(), arguments.threads()),
-                arguments.matches(ForwardBenchmark.class) ? Peers.absent(launch) : Map.of());
+                arguments.matches(ForwardBenchmark.class) || arguments.matches(TrainingBenchmark.class)
+                        ? Peers.absent(launch)
+                        : Map.of());
         System.out.println(report.header());
         Collection<RunResult> measured =
                 measure(arguments, launch, report.absent(), results.resolve(arguments.fileName("jmh", ".json")));
@@ -108,9 +112,14 @@ public final class BenchMain {
                 .filter(implementation -> !absent.containsKey(implementation))
                 .map(Implementation::name)
                 .toArray(String[]::new);
+        String[] trainers = Arrays.stream(Trainer.Kind.values())
+                .filter(kind -> !absent.containsKey(kind.implementation()))
+                .map(Trainer.Kind::name)
+                .toArray(String[]::new);
         ChainedOptionsBuilder options = new OptionsBuilder()
                 .include(arguments.pattern())
                 .param("implementation", present)
+                .param("trainer", trainers)
                 .addProfiler(ErrorProfiler.class)
                 .addProfiler(GCProfiler.class)
                 .jvmArgsAppend(launch.properties().toArray(String[]::new))

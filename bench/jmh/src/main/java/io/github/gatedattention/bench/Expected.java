@@ -6,6 +6,9 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Supplier;
 
 /**
  * The float64 result of a workload, computed once and kept on disk: every fork needs it, and 2,048 queries take a
@@ -20,15 +23,34 @@ public final class Expected {
      * @param inputs the operands
      */
     public static double[] of(Inputs inputs) throws IOException {
-        String name = String.format("%s-%s-%08x.f64", inputs.workload(), inputs.precision(), inputs.checksum());
-        Path file = Run.cacheDirectory().resolve(name);
-        if (Files.exists(file)) {
-            return read(file);
+        return of(
+                        inputs,
+                        List.of("out"),
+                        () -> List.of(Float64Reference.forward(
+                                inputs.workload().shape(), inputs.q(), inputs.k(), inputs.v(), inputs.gate())))
+                .getFirst();
+    }
+
+    /** The same for results of any names, computed together. */
+    static List<double[]> of(Inputs inputs, List<String> names, Supplier<List<double[]>> computation)
+            throws IOException {
+        List<Path> files = names.stream()
+                .map(name -> Run.cacheDirectory()
+                        .resolve(String.format(
+                                "%s-%s-%08x-%s.f64", inputs.workload(), inputs.precision(), inputs.checksum(), name)))
+                .toList();
+        List<double[]> results = new ArrayList<>();
+        if (files.stream().allMatch(Files::exists)) {
+            for (Path file : files) {
+                results.add(read(file));
+            }
+            return results;
         }
-        double[] values =
-                Float64Reference.forward(inputs.workload().shape(), inputs.q(), inputs.k(), inputs.v(), inputs.gate());
-        write(file, values);
-        return values;
+        results.addAll(computation.get());
+        for (int n = 0; n < files.size(); n++) {
+            write(files.get(n), results.get(n));
+        }
+        return results;
     }
 
     private static double[] read(Path file) throws IOException {

@@ -9,6 +9,7 @@ import static io.github.gatedattention.bench.report.Markdown.tableRow;
 
 import io.github.gatedattention.bench.Workload;
 import io.github.gatedattention.bench.peers.Implementation;
+import io.github.gatedattention.bench.peers.Trainer;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
@@ -76,7 +77,19 @@ public record Report(
             text.append("\n## Every row\n\n");
             details(text, rows);
         }
-        List<RunResult> calls = results.stream().filter(r -> !Row.fits(r)).toList();
+        List<TrainingRow> steps = results.stream()
+                .filter(TrainingRow::fits)
+                .map(TrainingRow::of)
+                .sorted()
+                .toList();
+        if (!steps.isEmpty()) {
+            text.append("\n## Forward and backward\n\nOne step, counted as 3.5 forward passes; the error is the largest of any"
+                    + " gradient.\n\n");
+            training(text, steps);
+        }
+        List<RunResult> calls = results.stream()
+                .filter(r -> !Row.fits(r) && !TrainingRow.fits(r))
+                .toList();
         if (!calls.isEmpty()) {
             text.append("\n## What Java adds to a call\n\n");
             calls(text, calls);
@@ -149,6 +162,25 @@ public record Report(
         return row.workload().isDecode()
                 ? NONE
                 : percent(row.gigaflops(), limits.gigaflops(row.implementation().precision()));
+    }
+
+    private void training(StringBuilder text, List<TrainingRow> rows) {
+        for (Trainer.Kind kind : new TreeSet<>(rows.stream().map(TrainingRow::trainer).toList())) {
+            line(text, "- %s: %s", kind.implementation().title(), kind.tuning());
+        }
+        text.append('\n');
+        tableHead(text, List.of("workload", "implementation", "median ms", "rate", "share of peak", "error"));
+        for (TrainingRow row : rows) {
+            tableRow(
+                    text,
+                    List.of(
+                            row.workload().name(),
+                            row.trainer().implementation().title(),
+                            significant(row.nanos() / 1e6),
+                            format("%.0f GFLOP/s", row.gigaflops()),
+                            percent(row.gigaflops(), limits.gigaflops(row.trainer().precision())),
+                            format("%.1e", row.error())));
+        }
     }
 
     private static String percent(double rate, OptionalDouble peak) {

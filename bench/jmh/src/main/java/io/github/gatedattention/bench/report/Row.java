@@ -20,7 +20,7 @@ import org.openjdk.jmh.results.RunResult;
 record Row(Workload workload, Implementation implementation, double nanos, double error) {
     /** Whether the result is of an implementation on a workload. */
     static boolean fits(RunResult result) {
-        return result.getParams().getParamsKeys().contains("workload");
+        return result.getParams().getParamsKeys().contains("workload") && !TrainingRow.fits(result);
     }
 
     static Row of(RunResult result) {

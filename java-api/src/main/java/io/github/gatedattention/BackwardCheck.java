@@ -16,6 +16,7 @@ final class BackwardCheck {
         Tensor q = forward.q();
         Tensor k = forward.k();
         CallCheck.checkInputs(settings, q, k, forward.v(), forward.sequences());
+        CallCheck.checkScales(forward.scales(), k);
         long batch = q.dim(0);
         long queries = q.dim(1);
         int heads = settings.queryHeads();

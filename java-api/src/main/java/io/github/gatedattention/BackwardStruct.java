@@ -39,7 +39,17 @@ final class BackwardStruct {
     void put(BackwardOperands o) {
         Operands f = o.forward();
         AttentionStruct.put(
-                forward, f.q(), f.k(), f.v(), f.gate(), f.out(), f.normWeight(), f.sequences(), f.lse(), f.sink());
+                forward,
+                f.q(),
+                f.k(),
+                f.v(),
+                f.gate(),
+                f.out(),
+                f.normWeight(),
+                f.sequences(),
+                f.lse(),
+                f.sink(),
+                null);
         AttentionStruct.putRows(params, D_OUT, o.dOut());
         AttentionStruct.putRows(params, UNGATED, o.ungated());
         AttentionStruct.putRows(params, D_Q, o.dQ());

@@ -78,7 +78,7 @@ final class CallCheck {
         }
     }
 
-    private static void checkScales(@Nullable Scales scales, Tensor k) {
+    static void checkScales(@Nullable Scales scales, Tensor k) {
         if (scales == null) {
             if (k.dataType() == DataType.I8) {
                 throw new IllegalArgumentException(

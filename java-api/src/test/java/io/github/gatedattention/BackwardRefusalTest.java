@@ -89,7 +89,8 @@ class BackwardRefusalTest {
                     f.normWeight(),
                     null,
                     f.lse(),
-                    f.sink());
+                    f.sink(),
+                    null);
             refused(
                     valid,
                     target,
@@ -111,7 +112,8 @@ class BackwardRefusalTest {
                                     f.normWeight(),
                                     null,
                                     f.lse(),
-                                    f.sink())),
+                                    f.sink(),
+                                    null)),
                     "out has 16 elements on axis 3",
                     "24");
         }
@@ -140,7 +142,7 @@ class BackwardRefusalTest {
             }
             try (GatedAttention plain = valid.builder(target).gate(Gate.none()).build()) {
                 Operands f = o.forward();
-                Operands ungated = new Operands(f.q(), f.k(), f.v(), null, f.out(), null, null, f.lse(), null);
+                Operands ungated = new Operands(f.q(), f.k(), f.v(), null, f.out(), null, null, f.lse(), null, null);
                 BackwardOperands wrong = BackwardOperands.of(ungated, o.dOut()).withDGate(o.dGate());
                 assertThatThrownBy(() -> plain.backward(wrong))
                         .isInstanceOf(IllegalArgumentException.class)
@@ -216,7 +218,7 @@ class BackwardRefusalTest {
             refused(valid, target, o.withDK(both.slice(3, 0, 16)).withDV(both.slice(3, 8, 32)), "dV", "overlaps dK");
             Tensor inGate = o.forward().gate();
             Operands inPlace =
-                    new Operands(f.q(), f.k(), f.v(), inGate, inGate, f.normWeight(), null, f.lse(), f.sink());
+                    new Operands(f.q(), f.k(), f.v(), inGate, inGate, f.normWeight(), null, f.lse(), f.sink(), null);
             refused(valid, target, withForward(o, inPlace), "out overlaps gate", "overwrote");
             // Beside each other in one buffer is apart.
             try (GatedAttention attention =
@@ -242,6 +244,11 @@ class BackwardRefusalTest {
                     UnsupportedOperationException.class,
                     "blockTable",
                     "paged");
+            Tensor keys = Tensor.allocate(arena, DataType.BF16, f.k().shape());
+            Tensor values = Tensor.allocate(arena, DataType.BF16, f.v().shape());
+            Operands narrower =
+                    Operands.of(f.q(), keys, values, f.gate(), f.out()).withLse(f.lse());
+            refused(valid, target, withForward(o, narrower), UnsupportedOperationException.class, "BF16", "F32");
             Gate rounding =
                     Gate.elementwise(Activation.SIGMOID).withRmsNorm(1e-5f).withRoundBeforeGate(true);
             try (GatedAttention attention = valid.builder(target).gate(rounding).build()) {

@@ -191,13 +191,13 @@ class BackwardTest {
             Tensor sum = Tensor.allocate(arena, DataType.F32, 1, 9, 1, 24);
             GradientSample single = GradientSample.of(
                     arena,
-                    plain.with(new Operands(o.q(), o.k(), o.v(), once, o.out(), null, null, o.lse(), null)),
+                    plain.with(new Operands(o.q(), o.k(), o.v(), once, o.out(), null, null, o.lse(), null, null)),
                     target);
             single = single.with(single.operands().withDGate(sum));
             check(single, target, "extents of 1");
             float[] expected = sum.toFloatArray();
             Tensor repeated = once.expand(0, 2).expand(2, 4);
-            Operands expanded = new Operands(o.q(), o.k(), o.v(), repeated, o.out(), null, null, o.lse(), null);
+            Operands expanded = new Operands(o.q(), o.k(), o.v(), repeated, o.out(), null, null, o.lse(), null, null);
             BackwardOperands operands =
                     BackwardOperands.of(expanded, single.operands().dOut()).withDGate(sum);
             single.with(operands).run(target, 2);

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.sun.management.ThreadMXBean;
 import io.github.gatedattention.reference.Setting;
+import io.github.gatedattention.testing.GradientSample;
 import io.github.gatedattention.testing.Sample;
 import io.github.gatedattention.testing.Target;
 import java.lang.foreign.Arena;
@@ -142,6 +143,30 @@ class AllocationTest {
             try (GatedAttention attention =
                     sample.builder(Target.cpu().getLast()).build()) {
                 assertThat(bytes(() -> attention.merge(operands))).isZero();
+            }
+        }
+    }
+
+    /** The same operands again and again, and others in turns. */
+    @ParameterizedTest
+    @EnumSource(
+            value = DataType.class,
+            names = {"F32", "BF16", "F16"})
+    void backward(DataType type) {
+        Target target = Target.cpu().getLast();
+        try (Arena arena = Arena.ofShared()) {
+            Sample.Shape shape = new Sample.Shape(1, 20, 20, 4, 2, 64, 64);
+            GradientSample one = GradientSample.of(arena, Sample.of(arena, SETTING, type, shape), target);
+            Sample.Shape other = new Sample.Shape(2, 3, 9, 4, 2, 64, 64);
+            GradientSample two = GradientSample.of(arena, Sample.of(arena, SETTING, type, other), target);
+            BackwardOperands padded = two.operands()
+                    .withSequences(Sequences.padded(null, Tensor.copyOf(arena, DataType.I32, new int[] {9, 4}, 2)));
+            try (GatedAttention attention = one.builder(target).threads(2).build()) {
+                int[] turn = {0};
+                assertThat(bytesOfAllThreads(() -> attention.backward(one.operands())))
+                        .isZero();
+                assertThat(bytesOfAllThreads(() -> attention.backward((turn[0]++ & 1) == 0 ? one.operands() : padded)))
+                        .isZero();
             }
         }
     }

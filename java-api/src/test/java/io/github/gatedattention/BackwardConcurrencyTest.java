@@ -35,7 +35,7 @@ class BackwardConcurrencyTest {
     private static final long SECONDS = 25;
 
     static Stream<Target> backends() {
-        return Target.java().stream();
+        return Target.backends();
     }
 
     /** An attention and operands that any thread may use and any thread may close. */

@@ -259,12 +259,8 @@ class BackwardRefusalTest {
         }
     }
 
-    static Stream<Target> javaBackends() {
-        return Target.java().stream();
-    }
-
     @ParameterizedTest
-    @MethodSource("javaBackends")
+    @MethodSource("backends")
     void lengthsOutOfRange(Target target) {
         try (Arena arena = Arena.ofShared()) {
             GradientSample valid = valid(arena, DataType.F32, target);

@@ -23,7 +23,7 @@ class BackwardTest {
     private static final Sample.Shape SMALL = new Sample.Shape(2, 9, 21, 4, 2, 16, 24);
 
     static Stream<Target> targets() {
-        return Target.java().stream();
+        return Target.all();
     }
 
     /** Without the bytes in the message. */
@@ -114,7 +114,7 @@ class BackwardTest {
                             Tensor.copyOf(arena, DataType.F32, new float[] {1, -1, 0, Float.NEGATIVE_INFINITY}, 4);
                     Sample sample = plain.with(plain.operands().withSink(sink));
                     GradientSample gradients = GradientSample.of(arena, sample, target);
-                    byte[] expected = gradients.run(target, 2);
+                    gradients.run(target, 2);
                     BackwardOperands o = gradients.operands();
                     assertThat(o.dSink().getFloat(3)).isZero();
                     for (int i = 0; i < 4; i++) {
@@ -127,7 +127,7 @@ class BackwardTest {
                             }
                         }
                     }
-                    same(gradients.run(target, 2), expected, "%s %s on %s", type, setting, target);
+                    check(gradients, target, type, setting);
                 }
             }
         }
@@ -153,7 +153,7 @@ class BackwardTest {
         }
     }
 
-    /** Each gradient alone has the bits that it has among the others. */
+    /** Each gradient alone has the bits that it has among the others, but for that of a sink, whose dY is then rounded no more. */
     @ParameterizedTest
     @MethodSource("targets")
     void anyChoiceOfGradients(Target target) {
@@ -174,9 +174,10 @@ class BackwardTest {
                     all.with(none.withDNormWeight(o.dNormWeight())),
                     all.with(none.withDSink(o.dSink())));
             alone.forEach(one -> expected.add(one.bytes()));
-            for (int n = 0; n < alone.size(); n++) {
+            for (int n = 0; n < alone.size() - 1; n++) {
                 same(alone.get(n).run(target, 2), expected.get(n), "gradient %d on %s", n, target);
             }
+            check(alone.getLast(), target, "dSink");
         }
     }
 

@@ -22,7 +22,7 @@ class RaggedBackwardTest {
     private static final DataType[] TYPES = {DataType.F32, DataType.BF16, DataType.F16};
 
     static Stream<Target> targets() {
-        return Target.java().stream();
+        return Target.all();
     }
 
     @ParameterizedTest

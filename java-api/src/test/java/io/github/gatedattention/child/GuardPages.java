@@ -87,9 +87,7 @@ public final class GuardPages {
                     .withKeyLengths(variant == 2 ? null : lengths)
                     .withLse(GuardedMemory.tensor(arena, side, DataType.F32, e[0], e[3], e[1]));
             attention.forward(operands);
-            if (target.isJava()) {
-                attention.backward(gradients(arena, side, operands));
-            }
+            attention.backward(gradients(arena, side, operands));
         }
     }
 

@@ -65,7 +65,6 @@ class ExamplesTest {
                         .headDim(64)
                         .gate(Gate.elementwise(Activation.SIGMOID))
                         .mask(Mask.causal())
-                        .backend(Backend.java())
                         .build()) {
             Tensor q = Tensor.allocate(arena, DataType.F32, 1, 100, 4, 64);
             Tensor k = Tensor.allocate(arena, DataType.F32, 1, 100, 2, 64);

@@ -43,6 +43,11 @@ final class GradientAgreement {
         return elements[n].add(actual, expected.exact(), expected.boundOf(type));
     }
 
+    /** How many elements of gradient n were compared. */
+    long elements(int n) {
+        return elements[n].elements();
+    }
+
     /** The errors of gradient n beside those of one evaluation in f32 and the call's type; NaN when none was compared. */
     double besideSingle(int n) {
         return Math.sqrt(squares[n] / singleSquares[n]);

@@ -33,7 +33,8 @@ class RandomGradientsTest {
     @Test
     void randomGradientsStayWithinTheErrorBound() {
         System.out.println("random gradients: " + CASES + " from seed " + SEED);
-        List<Target> java = Target.java();
+        List<Target> cpu = Target.cpu();
+        Target java = Target.java().getFirst(); // the other way of this backend computes gradients in the same way
         for (int n = 0; n < CASES; n++) {
             RandomCase drawn = new RandomCase(SEED + n, MOST_PRODUCTS);
             Setting setting = drawn.setting.withoutRounding();
@@ -44,7 +45,10 @@ class RandomGradientsTest {
                     .sink(drawn.sink)
                     .keyLengths(drawn.keyLengths)
                     .gradients(dOut);
-            check(drawn, setting, java.getFirst(), dOut, expected);
+            if (!cpu.isEmpty()) {
+                check(drawn, setting, cpu.get(Math.floorMod(drawn.seed, cpu.size())), dOut, expected);
+            }
+            check(drawn, setting, java, dOut, expected);
         }
         agreements.forEach((what, agreement) -> System.out.printf("%-22s%s%n", what, agreement));
         assertThat(wrong.stream().limit(Integer.getInteger("ga.random.show", 10)))

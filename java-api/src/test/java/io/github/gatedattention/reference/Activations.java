@@ -32,6 +32,11 @@ public final class Activations {
         };
     }
 
+    /** The sum of the absolute values of the terms of a'(g). */
+    static double slopeMagnitude(Activation activation, double g) {
+        return activation == Activation.SILU ? sigmoid(g) * (1 + Math.abs(g) * sigmoid(-g)) : slope(activation, g);
+    }
+
     /** As {@code 1 - sigmoid} would not have it, exact where the gate is closed or open all the way. */
     private static double sigmoidSlope(double x) {
         double e = Math.exp(-Math.abs(x));

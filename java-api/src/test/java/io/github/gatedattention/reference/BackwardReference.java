@@ -1,5 +1,6 @@
 package io.github.gatedattention.reference;
 
+import io.github.gatedattention.Activation;
 import io.github.gatedattention.Combination;
 import io.github.gatedattention.DataType;
 import java.util.function.Function;
@@ -7,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The gradients of {@link Reference}'s function in plain loops, row by row, either in float64 or once as a computer with f32 and the
- * call's type would get them: every operation rounded to f32, and what kernels store, P, dY, dS and the gradients, to the type.
+ * call's type would get them: every operation rounded to f32, and what kernels store, Y, P, dY, dS and the gradients, to the type.
  *
  * <p>In float64 it also adds up the absolute values of all terms of each element, its magnitude: the errors of both kinds of
  * arithmetic are shares of it. Steps that magnify the error of Y magnify Y's magnitude in the same way:
@@ -81,6 +82,13 @@ final class BackwardReference {
         return bounds;
     }
 
+    /** The slope of an activation; that of SiLU is a difference, of which f32 loses some. */
+    private double slope(Activation activation, double g) {
+        return activation == Activation.SILU
+                ? f(Activations.sigmoid(g) * f(1 + f(g * f(Activations.sigmoid(-g)))))
+                : f(Activations.slope(activation, g));
+    }
+
     /** A result of f32 arithmetic. */
     private double f(double x) {
         return single ? (float) x : x;
@@ -133,6 +141,9 @@ final class BackwardReference {
                 magY[d] += p[j] * Math.abs(v.values()[value + d]);
             }
         }
+        for (int d = 0; d < dimV; d++) {
+            y[d] = stored(y[d]);
+        }
         double rows = (double) q.shape()[0] * q.shape()[1] * q.shape()[2];
         double share = EPS32 * (8 + amp + Math.sqrt(length) / 8 + Math.sqrt(rows) / 8)
                 + (type == DataType.F32 ? 0 : ROUNDINGS * Floats.epsilon(type));
@@ -146,7 +157,7 @@ final class BackwardReference {
             magDelta += output.magDY[d] * magY[d];
             tail += Floats.subnormal(type) * Math.abs(dOut.get(b, i, h, d));
         }
-        if (sink != null) {
+        if (sink != null && logit != Double.NEGATIVE_INFINITY) {
             sinkShare = f(sinkShare / sum);
             add(Gradients::sink, sink.index(0, 0, 0, h), -f(sinkShare * delta), sinkShare * magDelta, share, tail);
         }
@@ -256,9 +267,8 @@ final class BackwardReference {
                 case NONE -> {}
                 case SILU -> {
                     for (int d = 0; d < dimV; d++) {
-                        double slope = f(Activations.siluSlope(y[d]));
-                        dY[d] = f(dY[d] * slope);
-                        magDY[d] *= Math.abs(slope) + magY[d] / 2;
+                        dY[d] = f(dY[d] * slope(Activation.SILU, y[d]));
+                        magDY[d] *= Activations.slopeMagnitude(Activation.SILU, y[d]) + magY[d] / 2;
                     }
                 }
                 case RMS_NORM -> backThroughNorm();
@@ -297,14 +307,15 @@ final class BackwardReference {
                 double w = norm ? weight(d) : 1;
                 double g = gate.get(b, i, h, d);
                 double value = f(Activations.apply(setting.activation(), g));
-                double slope = f(Activations.slope(setting.activation(), g));
+                double slope = slope(setting.activation(), g);
+                double magSlope = Activations.slopeMagnitude(setting.activation(), g);
                 double tail = Floats.subnormal(type) * Math.abs(dO);
                 int at = gate.index(b, i, h, d);
                 if (setting.combination() == Combination.ADD) {
-                    add(Gradients::gate, at, f(dO * slope), Math.abs(dO * slope), share, tail);
+                    add(Gradients::gate, at, f(dO * slope), Math.abs(dO) * magSlope, share, tail);
                 } else {
                     double n = f(stepped[d] * w);
-                    double magnitude = Math.abs(dO * w * slope) * magStepped[d];
+                    double magnitude = Math.abs(dO * w) * magSlope * magStepped[d];
                     add(Gradients::gate, at, f(f(dO * n) * slope), magnitude, share, tail);
                     dY[d] = f(dO * value);
                     magDY[d] *= Math.abs(value);

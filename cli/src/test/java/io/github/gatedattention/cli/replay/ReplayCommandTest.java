@@ -435,7 +435,7 @@ class ReplayCommandTest {
     }
 
     private static List<Backend> withGradients() {
-        return List.of(Backend.java());
+        return Backends.all().stream().filter(Backend::isAvailable).toList();
     }
 
     @Test

@@ -7,6 +7,7 @@
 #include <memory>
 #include <numeric>
 
+#include "backward_case.h"
 #include "failing_allocator.h"
 #include "partials.h"
 #include "refusal.h"
@@ -53,6 +54,15 @@ TEST(AllocationFailure, OfExportsThatNeedNoMemory) {
     ga_attention_plan plan{};
     plan.struct_size = sizeof plan;
     EXPECT_EQ(ga_attention_plan_for(runtime.handle(), &whole.params, &plan, nullptr), GA_OK);
+  });
+  nothing([&] {
+    Case backward_case = shaped_case(shapes()[0], GA_F32);
+    add_gradients(backward_case);
+    const Instance backward(backward_case);
+    ga_attention_plan plan{};
+    plan.struct_size = sizeof plan;
+    EXPECT_EQ(ga_attention_backward_plan_for(runtime.handle(), &backward.params, &backward.backward, &plan, nullptr),
+              GA_OK);
   });
   nothing([&] {
     ga_error error{};
@@ -201,6 +211,63 @@ TEST(AllocationFailure, OfForwardCalls) {
       for (const Fails fails : kBoth)
         for (const bool paged : {false, true})
           ASSERT_NO_FATAL_FAILURE(expect_forward_survives(shaped_case(shape, dtype), paged, dtype == GA_F16, fails));
+}
+
+// The bytes of a dense gradient.
+std::vector<std::byte> gradient_bits(const Instance &instance, const View &view) {
+  const std::byte *data = instance.address(view, 0, 0, 0, 0);
+  return {data, data + span(view) * (view.dtype == GA_F32 ? 4 : 2)};
+}
+
+// A call of each export on a runtime that has no scratch memory, then on the warm one.
+void expect_backward_survives(const Case &c, bool holding, Fails fails) {
+  const Runtime other(2);
+  Instance expected(c);
+  ASSERT_EQ(run_backward(other.handle(), expected), "") << describe(c);
+  const Held before = held_by_the_library();
+  {
+    const Runtime runtime(2);
+    const Held fresh = held_by_the_library();
+    for (const bool warm : {false, true}) {
+      const int64_t failed = for_each_allocation(fails, [&](const Failure &failure) {
+        Instance instance(c);
+        ASSERT_EQ(ga_attention_forward(other.handle(), &instance.params, nullptr), GA_OK);
+        instance.take_snapshot();
+        ga_error refused{};
+        const ga_attention_params &forward = instance.params;
+        const ga_attention_backward_params &backward = instance.backward;
+        const ga_status status =
+            holding ? ga_attention_backward_holding(runtime.handle(), &forward, &backward, &refused, nullptr, nullptr,
+                                                    nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                                                    nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                                                    nullptr, nullptr, nullptr, nullptr, nullptr)
+                    : ga_attention_backward(runtime.handle(), &forward, &backward, &refused);
+        if (failure.fired()) {
+          EXPECT_EQ(status, GA_OUT_OF_MEMORY);
+          EXPECT_TRUE(holds_word(refused.message, "memory")) << refused.message;
+          EXPECT_EQ(instance.untouched(), "");
+          EXPECT_EQ(held_by_the_library(), fresh);
+          return;
+        }
+        ASSERT_EQ(status, GA_OK) << refused.message;
+        for (const View *view : {&c.dq, &c.dk, &c.dv, &c.dgate, &c.dsink})
+          EXPECT_TRUE(gradient_bits(instance, *view) == gradient_bits(expected, *view)) << describe(c);
+      });
+      EXPECT_EQ(failed, warm ? 0 : 1) << describe(c);
+    }
+  }
+  EXPECT_EQ(held_by_the_library(), before) << "bytes were lost: " << describe(c);
+}
+
+// The forward call inside of the injection runs on another, warm runtime, which allocates nothing.
+TEST(AllocationFailure, OfBackwardCalls) {
+  for (const Shape &shape : shapes())
+    for (const ga_dtype dtype : kFloatTypes)
+      for (const Fails fails : kBoth) {
+        Case c = shaped_case(shape, dtype, {.gate = true, .sink = true, .lse = true});
+        add_gradients(c);
+        ASSERT_NO_FATAL_FAILURE(expect_backward_survives(c, dtype == GA_F16, fails));
+      }
 }
 
 // Scratch memory that must grow: the smaller one is gone when there is no larger one, and the runtime asks again.

@@ -217,6 +217,57 @@ typedef struct ga_attention_plan {
   char kernel[64];         /* for example "prefill_bf16_avx512_bf16" */
 } ga_attention_plan;
 
+/*
+ * What the probabilities of a call look like, without a matrix of them: p(i, j) = exp(S(i, j) - lse(i)), from saved lse. The
+ * memory that it takes grows with the queries alone. A row counts when it sees a key; a sink's share is no key's.
+ */
+typedef struct ga_measure_params {
+  int64_t struct_size;
+  /* The forward call that was made, with its lse. v, gate, norm_weight, sink and out are not touched: their data may be NULL. */
+  const ga_attention_params *attention;
+  const int64_t *ranges; /* [range_count, 2]: first key and end of each, counted from the first key of every sequence */
+  int32_t range_count;   /* 0 to 64 */
+  int32_t map_cells;     /* 0 to 4096: rows and columns of the map at most */
+  double *share;         /* [B, Hq, range_count]: probability on the keys of the range, mean over the rows */
+  double *entropy;       /* [B, Hq], or NULL: -sum p ln p over the keys, mean over the rows */
+  /*
+   * [B, Hq, min(map_cells, seq_q), min(map_cells, seq_k)] where map_cells > 0: a cell is the probability on its keys, mean over
+   * its rows. A sequence spreads its queries and keys evenly over the first cells, as many as it can fill; the others are 0.
+   */
+  double *map;
+  int64_t *rows;                                             /* [B]: rows that count */
+  int64_t share_count, entropy_count, map_count, rows_count; /* elements that may be touched */
+} ga_measure_params;
+
+/* Of the values of one head. Where one is NaN, so are the numbers that are not counts. */
+typedef struct ga_value_statistics {
+  int64_t count;
+  int64_t nans;
+  int64_t below, above;   /* values < below, > above */
+  int64_t small, smaller; /* |values| < small, < smaller */
+  double mean;
+  double standard_deviation; /* of the values, not of a sample: divided by count */
+  double min, max;
+  double largest; /* of |values| */
+} ga_value_statistics;
+
+/* Statistics of a(values): of gates, outputs, activations. */
+typedef struct ga_values_params {
+  int64_t struct_size;
+  int64_t batch; /* >= 0 */
+  int64_t seq;   /* >= 0 */
+  int32_t heads; /* 1 to 2^20 */
+  int32_t dim;   /* 1 to 2^20 */
+  ga_activation activation;
+  int32_t bins; /* 0 to 4096, of equal width from low to high, both counted; what lies outside is in none */
+  double low, high;
+  double below, above, small, smaller;       /* limits; none is NaN */
+  ga_tensor values;                          /* [batch, seq, heads, dim]  f32, bf16 or f16; stride 0 on any axis */
+  ga_value_statistics *statistics;           /* [heads] */
+  int64_t *histogram;                        /* [heads, bins] where bins > 0 */
+  int64_t statistics_count, histogram_count; /* elements that may be touched */
+} ga_values_params;
+
 GA_API int32_t ga_abi_version(void) GA_NOEXCEPT;
 /* Every struct, field offset and function, one per line, for bindings to compare their layouts with. */
 GA_API const char *ga_abi_table(void) GA_NOEXCEPT;
@@ -253,6 +304,17 @@ GA_API ga_status ga_attention_merge(ga_runtime runtime, const ga_merge_params *p
 GA_API ga_status ga_attention_merge_holding(ga_runtime runtime, const ga_merge_params *params, ga_error *error,
                                             const void *hold0, const void *hold1, const void *hold2, const void *hold3,
                                             const void *hold4, const void *hold5, const void *hold6) GA_NOEXCEPT;
+
+/*
+ * Measurements. The further pointers of these calls are ignored and may be NULL; they keep memory alive, see
+ * ga_attention_forward_holding.
+ */
+GA_API ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error,
+                                      const void *hold0, const void *hold1, const void *hold2, const void *hold3,
+                                      const void *hold4, const void *hold5, const void *hold6, const void *hold7,
+                                      const void *hold8) GA_NOEXCEPT;
+GA_API ga_status ga_measure_values(ga_runtime runtime, const ga_values_params *params, ga_error *error,
+                                   const void *hold0) GA_NOEXCEPT;
 
 #ifdef __cplusplus
 }

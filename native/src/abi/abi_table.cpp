@@ -40,7 +40,7 @@ class Text {
     text_[size_++] = ' ';
   }
 
-  std::array<char, 8192> text_{};
+  std::array<char, 16384> text_{};
   size_t size_ = 0;
 };
 
@@ -140,6 +140,51 @@ constexpr Text make_table() {
   GA_FIELD(ga_attention_plan, flop);
   GA_FIELD(ga_attention_plan, bytes);
   GA_FIELD(ga_attention_plan, kernel);
+  GA_STRUCT(ga_measure_params);
+  GA_FIELD(ga_measure_params, struct_size);
+  GA_FIELD(ga_measure_params, attention);
+  GA_FIELD(ga_measure_params, ranges);
+  GA_FIELD(ga_measure_params, range_count);
+  GA_FIELD(ga_measure_params, map_cells);
+  GA_FIELD(ga_measure_params, share);
+  GA_FIELD(ga_measure_params, entropy);
+  GA_FIELD(ga_measure_params, map);
+  GA_FIELD(ga_measure_params, rows);
+  GA_FIELD(ga_measure_params, share_count);
+  GA_FIELD(ga_measure_params, entropy_count);
+  GA_FIELD(ga_measure_params, map_count);
+  GA_FIELD(ga_measure_params, rows_count);
+  GA_STRUCT(ga_value_statistics);
+  GA_FIELD(ga_value_statistics, count);
+  GA_FIELD(ga_value_statistics, nans);
+  GA_FIELD(ga_value_statistics, below);
+  GA_FIELD(ga_value_statistics, above);
+  GA_FIELD(ga_value_statistics, small);
+  GA_FIELD(ga_value_statistics, smaller);
+  GA_FIELD(ga_value_statistics, mean);
+  GA_FIELD(ga_value_statistics, standard_deviation);
+  GA_FIELD(ga_value_statistics, min);
+  GA_FIELD(ga_value_statistics, max);
+  GA_FIELD(ga_value_statistics, largest);
+  GA_STRUCT(ga_values_params);
+  GA_FIELD(ga_values_params, struct_size);
+  GA_FIELD(ga_values_params, batch);
+  GA_FIELD(ga_values_params, seq);
+  GA_FIELD(ga_values_params, heads);
+  GA_FIELD(ga_values_params, dim);
+  GA_FIELD(ga_values_params, activation);
+  GA_FIELD(ga_values_params, bins);
+  GA_FIELD(ga_values_params, low);
+  GA_FIELD(ga_values_params, high);
+  GA_FIELD(ga_values_params, below);
+  GA_FIELD(ga_values_params, above);
+  GA_FIELD(ga_values_params, small);
+  GA_FIELD(ga_values_params, smaller);
+  GA_FIELD(ga_values_params, values);
+  GA_FIELD(ga_values_params, statistics);
+  GA_FIELD(ga_values_params, histogram);
+  GA_FIELD(ga_values_params, statistics_count);
+  GA_FIELD(ga_values_params, histogram_count);
   GA_FUNCTION(ga_abi_version);
   GA_FUNCTION(ga_abi_table);
   GA_FUNCTION(ga_build_info);
@@ -154,6 +199,8 @@ constexpr Text make_table() {
   GA_FUNCTION(ga_attention_forward_holding);
   GA_FUNCTION(ga_attention_merge);
   GA_FUNCTION(ga_attention_merge_holding);
+  GA_FUNCTION(ga_attention_measure);
+  GA_FUNCTION(ga_measure_values);
   return t;
 }
 

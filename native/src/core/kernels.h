@@ -2,6 +2,7 @@
 // the only code that is compiled for that instruction set.
 #pragma once
 
+#include "core/measure.h"
 #include "core/schedule.h"
 
 namespace ga {
@@ -25,6 +26,9 @@ struct Kernels {
   Geometry geometry;
   // By the type of q, then that of k and v; empty where the two do not go together.
   PerType type[kQueryTypes][kKeyTypes];
+
+  void (*measure)(const Measure &, char *own, int64_t task);
+  void (*measure_values)(const Values &, int64_t task);
 };
 
 // The instruction sets this build holds; NULL for the others.

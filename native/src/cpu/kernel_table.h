@@ -1,6 +1,8 @@
 // The end of every src/cpu/isa/<name>.cpp: all kernels, written once, instantiated for the simd header included before.
 #include "core/kernels.h"
 #include "cpu/decode.h"
+#include "cpu/measure.h"
+#include "cpu/measure_values.h"
 #include "cpu/merge.h"
 #include "cpu/prefill.h"
 
@@ -35,6 +37,8 @@ const Kernels kernels = {
       kPerType<float, i8, F32Product, F32Product>},
      {{}, kPerType<bf16, bf16, ProductForBf16, ProductForBf16>, {}, {}, kPerType<bf16, i8, F32Product, ProductForBf16>},
      {{}, {}, kPerType<f16, f16, F32Product, F32Product>, {}, kPerType<f16, i8, F32Product, F32Product>}},
+    measure_task,
+    measure_values_task,
 };
 
 }  // namespace ga::GA_ISA

@@ -4,6 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.gatedattention.Activation;
+import io.github.gatedattention.AttentionMap;
+import io.github.gatedattention.AttentionProbe;
+import io.github.gatedattention.AttentionStatistics;
 import io.github.gatedattention.Backend;
 import io.github.gatedattention.DataType;
 import io.github.gatedattention.Gate;
@@ -17,8 +20,12 @@ import io.github.gatedattention.Plan;
 import io.github.gatedattention.PreparedForward;
 import io.github.gatedattention.Sequences;
 import io.github.gatedattention.Tensor;
+import io.github.gatedattention.ValueProbe;
+import io.github.gatedattention.ValueStatistics;
 import java.lang.foreign.Arena;
+import java.lang.foreign.ValueLayout;
 import java.util.List;
+import java.util.Random;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import org.junit.jupiter.api.Test;
@@ -52,6 +59,57 @@ class ExamplesTest {
             System.getLogger("example").log(System.Logger.Level.DEBUG, plan);
         }
         // @end
+    }
+
+    @Test
+    void measure() {
+        try (Arena arena = Arena.ofShared()) {
+            Tensor q = random(arena, 1, 128, 4, 64);
+            Tensor k = random(arena, 1, 128, 2, 64);
+            Tensor v = random(arena, 1, 128, 2, 64);
+            Tensor gate = random(arena, 1, 128, 4, 64);
+            Tensor out = Tensor.allocate(arena, DataType.F32, 1, 128, 4, 64);
+            // @start region="measure"
+            try (GatedAttention attention = GatedAttention.builder()
+                    .queryHeads(4)
+                    .keyValueHeads(2)
+                    .headDim(64)
+                    .gate(Gate.elementwise(Activation.SIGMOID))
+                    .mask(Mask.causal())
+                    .build()) {
+                Tensor lse = Tensor.allocate(arena, DataType.F32, 1, 4, 128);
+                Operands operands = Operands.of(q, k, v, gate, out).withLse(lse);
+                attention.forward(operands);
+
+                AttentionProbe probe = AttentionProbe.firstToken()
+                        .withRange(0, 4)
+                        .withEntropy()
+                        .withMap(64);
+                AttentionStatistics where = attention.measure(operands, probe);
+                double sink = where.firstToken(); // F-Attn: the mean over queries and heads
+                AttentionMap map =
+                        where.sequences().getFirst().heads().getFirst().map();
+
+                ValueStatistics gates = attention.measure(gate, ValueProbe.gate(Activation.SIGMOID));
+                double closed = gates.all().shareBelow(); // how many gates are below 0.1
+                double sparse =
+                        attention.measure(out, ValueProbe.values()).all().shareSmall();
+                // @end
+                assertThat(sink).isBetween(0.0, 1.0);
+                assertThat(map.rows()).isEqualTo(64);
+                assertThat(closed).isBetween(0.0, 1.0);
+                assertThat(sparse).isBetween(0.0, 1.0);
+            }
+        }
+    }
+
+    private static Tensor random(Arena arena, long... shape) {
+        Tensor tensor = Tensor.allocate(arena, DataType.F32, shape);
+        Random random = new Random(7);
+        for (long n = 0; n < tensor.segment().byteSize() / Float.BYTES; n++) {
+            tensor.segment().setAtIndex(ValueLayout.JAVA_FLOAT, n, (float) random.nextGaussian());
+        }
+        return tensor;
     }
 
     @Test

@@ -1224,5 +1224,139 @@ public class gated_attention_h extends gated_attention_h$shared {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+
+    private static class ga_attention_measure {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_attention_measure");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8)
+     * }
+     */
+    public static FunctionDescriptor ga_attention_measure$descriptor() {
+        return ga_attention_measure.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8)
+     * }
+     */
+    public static MethodHandle ga_attention_measure$handle() {
+        return ga_attention_measure.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8)
+     * }
+     */
+    public static MemorySegment ga_attention_measure$address() {
+        return ga_attention_measure.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8)
+     * }
+     */
+    public static int ga_attention_measure(long runtime, MemorySegment params, MemorySegment error, MemorySegment hold0, MemorySegment hold1, MemorySegment hold2, MemorySegment hold3, MemorySegment hold4, MemorySegment hold5, MemorySegment hold6, MemorySegment hold7, MemorySegment hold8) {
+        var mh$ = ga_attention_measure.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_attention_measure", runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8);
+            }
+            return (int)mh$.invokeExact(runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class ga_measure_values {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_measure_values");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_measure_values(ga_runtime runtime, const ga_values_params *params, ga_error *error, const void *hold0)
+     * }
+     */
+    public static FunctionDescriptor ga_measure_values$descriptor() {
+        return ga_measure_values.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_measure_values(ga_runtime runtime, const ga_values_params *params, ga_error *error, const void *hold0)
+     * }
+     */
+    public static MethodHandle ga_measure_values$handle() {
+        return ga_measure_values.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_measure_values(ga_runtime runtime, const ga_values_params *params, ga_error *error, const void *hold0)
+     * }
+     */
+    public static MemorySegment ga_measure_values$address() {
+        return ga_measure_values.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_measure_values(ga_runtime runtime, const ga_values_params *params, ga_error *error, const void *hold0)
+     * }
+     */
+    public static int ga_measure_values(long runtime, MemorySegment params, MemorySegment error, MemorySegment hold0) {
+        var mh$ = ga_measure_values.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_measure_values", runtime, params, error, hold0);
+            }
+            return (int)mh$.invokeExact(runtime, params, error, hold0);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
 }
 

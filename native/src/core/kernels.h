@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/measure.h"
+#include "core/prologue.h"
 #include "core/schedule.h"
 
 namespace ga {
@@ -29,6 +30,10 @@ struct Kernels {
 
   void (*measure)(const Measure &, char *own, int64_t task);
   void (*measure_values)(const Values &, int64_t task);
+
+  void (*prologue)(const Prologue &, char *own, int64_t task);
+  void (*prologue_backward)(const Prologue &, char *own, int64_t task);
+  void (*prologue_sums)(const Prologue &);
 };
 
 // The instruction sets this build holds; NULL for the others.

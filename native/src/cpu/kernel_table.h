@@ -5,6 +5,8 @@
 #include "cpu/measure_values.h"
 #include "cpu/merge.h"
 #include "cpu/prefill.h"
+#include "cpu/prologue.h"
+#include "cpu/prologue_backward.h"
 
 namespace ga::GA_ISA {
 namespace {
@@ -39,6 +41,9 @@ const Kernels kernels = {
      {{}, {}, kPerType<f16, f16, F32Product, F32Product>, {}, kPerType<f16, i8, F32Product, F32Product>}},
     measure_task,
     measure_values_task,
+    prologue_task,
+    prologue_backward_task,
+    prologue_sums,
 };
 
 }  // namespace ga::GA_ISA

@@ -167,7 +167,7 @@ final class AttentionStruct {
     }
 
     /** An address of 0 says that the tensor is absent. */
-    private static void clear(MemorySegment params, long at) {
+    static void clear(MemorySegment params, long at) {
         params.set(JAVA_LONG, at + DATA, 0);
     }
 

@@ -100,6 +100,14 @@ final class CacheMemory implements AutoCloseable {
         }
     }
 
+    MemorySegment keyMemory() {
+        return keyMemory;
+    }
+
+    MemorySegment valueMemory() {
+        return valueMemory;
+    }
+
     /** Throws IllegalStateException, and closes nothing, while a call reads the memory. */
     @Override
     public void close() {

@@ -450,19 +450,9 @@ public final class GatedAttention implements AutoCloseable {
                 throw new IllegalArgumentException(
                         "softcap is " + softcap + ", but must be finite and above 0, or 0 for none");
             }
-            int workers = threadsGiven
-                    ? threads
-                    : Math.min(MAX_THREADS, Runtime.getRuntime().availableProcessors());
-            if (workers < 1 || workers > MAX_THREADS) {
-                throw new IllegalArgumentException("threads is " + workers + ", but must be 1 to " + MAX_THREADS);
-            }
+            int workers = workers(threadsGiven, threads);
             Backend chosen = backend != null ? backend : Backend.best();
-            String reason = chosen.unavailableReason();
-            if (reason != null) {
-                throw new GatedAttentionException(
-                        Status.UNSUPPORTED,
-                        "backend " + chosen + " is not available: " + reason + "; Backend.java() works everywhere");
-            }
+            requireAvailable(chosen);
             Settings settings = new Settings(
                     queryHeads,
                     kvHeads,
@@ -476,6 +466,24 @@ public final class GatedAttention implements AutoCloseable {
                     workers,
                     maxInstructionSet);
             return new GatedAttention(settings, chosen, executor);
+        }
+
+        static int workers(boolean given, int threads) {
+            int workers =
+                    given ? threads : Math.min(MAX_THREADS, Runtime.getRuntime().availableProcessors());
+            if (workers < 1 || workers > MAX_THREADS) {
+                throw new IllegalArgumentException("threads is " + workers + ", but must be 1 to " + MAX_THREADS);
+            }
+            return workers;
+        }
+
+        static void requireAvailable(Backend backend) {
+            String reason = backend.unavailableReason();
+            if (reason != null) {
+                throw new GatedAttentionException(
+                        Status.UNSUPPORTED,
+                        "backend " + backend + " is not available: " + reason + "; Backend.java() works everywhere");
+            }
         }
 
         static void checkHeads(String name, int heads) {

@@ -145,7 +145,7 @@ final class JavaEngine implements Engine {
      *
      * @return whether helpers may touch the tensor; those of a confined arena are for the calling thread alone
      */
-    private static boolean checkAccess(String name, @Nullable Tensor tensor) {
+    static boolean checkAccess(String name, @Nullable Tensor tensor) {
         if (tensor == null) {
             return true;
         }

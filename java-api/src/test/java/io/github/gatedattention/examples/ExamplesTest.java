@@ -4,8 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.gatedattention.Activation;
+import io.github.gatedattention.AttentionEpilogue;
 import io.github.gatedattention.AttentionMap;
 import io.github.gatedattention.AttentionProbe;
+import io.github.gatedattention.AttentionPrologue;
 import io.github.gatedattention.AttentionStatistics;
 import io.github.gatedattention.Backend;
 import io.github.gatedattention.DataType;
@@ -18,6 +20,9 @@ import io.github.gatedattention.MergeOperands;
 import io.github.gatedattention.Operands;
 import io.github.gatedattention.Plan;
 import io.github.gatedattention.PreparedForward;
+import io.github.gatedattention.ProjectedHeads;
+import io.github.gatedattention.PrologueOperands;
+import io.github.gatedattention.Rope;
 import io.github.gatedattention.Sequences;
 import io.github.gatedattention.Tensor;
 import io.github.gatedattention.ValueProbe;
@@ -100,6 +105,61 @@ class ExamplesTest {
                 assertThat(closed).isBetween(0.0, 1.0);
                 assertThat(sparse).isBetween(0.0, 1.0);
             }
+        }
+    }
+
+    @Test
+    void prologueAndEpilogue() {
+        try (Arena arena = Arena.ofShared()) {
+            int tokens = 32;
+            // @start region="prologue"
+            // A layer of Qwen3-Next: [q, gate] in each head of one projection, norms by 1 + weight, RoPE on a quarter
+            // of a head.
+            try (AttentionPrologue prologue = AttentionPrologue.builder()
+                            .queryHeads(16)
+                            .keyValueHeads(2)
+                            .headDim(256)
+                            .dataType(DataType.BF16)
+                            .zeroCenteredNorm(1e-6f)
+                            .rope(Rope.of(64, 1e7), 4096)
+                            .build();
+                    KvCache cache = KvCache.paged(64, 16)
+                            .keyValueHeads(2)
+                            .headDim(256)
+                            .dataType(DataType.BF16)
+                            .build()) {
+                Tensor packed = Tensor.allocate(arena, DataType.BF16, 1, tokens, 16, 512); // the projections' outputs
+                Tensor k = Tensor.allocate(arena, DataType.BF16, 1, tokens, 2, 256);
+                Tensor v = Tensor.allocate(arena, DataType.BF16, 1, tokens, 2, 256);
+                Tensor weight = Tensor.allocate(arena, DataType.F32, 256);
+                Tensor q = packed.split(3, 256, 256).getFirst(); // the other part, the attention's gate, stays as it is
+
+                long id = cache.allocate();
+                prologue.run(
+                        PrologueOperands.of(
+                                ProjectedHeads.inPlace(q).withNormWeight(weight),
+                                ProjectedHeads.inPlace(k).withNormWeight(weight), // not written: the cache is
+                                ProjectedHeads.inPlace(v)),
+                        cache,
+                        id);
+                // @end
+                assertThat(cache.length(id)).isEqualTo(tokens);
+            }
+            Tensor projected = random(arena, 1, tokens, 64);
+            Tensor scores = random(arena, 1, tokens, 64);
+            Tensor hidden = random(arena, 1, tokens, 64);
+            float before = hidden.getFloat(0, 3, 5);
+            // @start region="epilogue"
+            try (AttentionEpilogue epilogue = AttentionEpilogue.builder()
+                    .width(64)
+                    .gate(Activation.SIGMOID)
+                    .build()) {
+                epilogue.run(projected, scores, hidden, hidden); // hidden = projected * sigmoid(scores) + hidden
+            }
+            // @end
+            double gate = 1 / (1 + Math.exp(-scores.getFloat(0, 3, 5)));
+            assertThat(hidden.getFloat(0, 3, 5) - before)
+                    .isCloseTo((float) (projected.getFloat(0, 3, 5) * gate), within(1e-5f));
         }
     }
 

@@ -249,6 +249,145 @@ typedef struct ga_attention_plan {
   char kernel[64];         /* for example "prefill_bf16_avx512_bf16" */
 } ga_attention_plan;
 
+/*
+ * What the probabilities of a call look like, without a matrix of them: p(i, j) = exp(S(i, j) - lse(i)), from saved lse. The
+ * memory that it takes grows with the queries alone. A row counts when it sees a key; a sink's share is no key's.
+ */
+typedef struct ga_measure_params {
+  int64_t struct_size;
+  /* The forward call that was made, with its lse. v, gate, norm_weight, sink and out are not touched: their data may be NULL. */
+  const ga_attention_params *attention;
+  const int64_t *ranges; /* [range_count, 2]: first key and end of each, counted from the first key of every sequence */
+  int32_t range_count;   /* 0 to 64 */
+  int32_t map_cells;     /* 0 to 4096: rows and columns of the map at most */
+  double *share;         /* [B, Hq, range_count]: probability on the keys of the range, mean over the rows */
+  double *entropy;       /* [B, Hq], or NULL: -sum p ln p over the keys, mean over the rows */
+  /*
+   * [B, Hq, min(map_cells, seq_q), min(map_cells, seq_k)] where map_cells > 0: a cell is the probability on its keys, mean over
+   * its rows. A sequence spreads its queries and keys evenly over the first cells, as many as it can fill; the others are 0.
+   */
+  double *map;
+  int64_t *rows;                                             /* [B]: rows that count */
+  int64_t share_count, entropy_count, map_count, rows_count; /* elements that may be touched */
+} ga_measure_params;
+
+/* Of the values of one head. Where one is NaN, so are the numbers that are not counts. */
+typedef struct ga_value_statistics {
+  int64_t count;
+  int64_t nans;
+  int64_t below, above;   /* values < below, > above */
+  int64_t small, smaller; /* |values| < small, < smaller */
+  double mean;
+  double standard_deviation; /* of the values, not of a sample: divided by count */
+  double min, max;
+  double largest; /* of |values| */
+} ga_value_statistics;
+
+/* Statistics of a(values): of gates, outputs, activations. */
+typedef struct ga_values_params {
+  int64_t struct_size;
+  int64_t batch; /* >= 0 */
+  int64_t seq;   /* >= 0 */
+  int32_t heads; /* 1 to 2^20 */
+  int32_t dim;   /* 1 to 2^20 */
+  ga_activation activation;
+  int32_t bins; /* 0 to 4096, of equal width from low to high, both counted; what lies outside is in none */
+  double low, high;
+  double below, above, small, smaller;       /* limits; none is NaN */
+  ga_tensor values;                          /* [batch, seq, heads, dim]  f32, bf16 or f16; stride 0 on any axis */
+  ga_value_statistics *statistics;           /* [heads] */
+  int64_t *histogram;                        /* [heads, bins] where bins > 0 */
+  int64_t statistics_count, histogram_count; /* elements that may be touched */
+} ga_values_params;
+
+/* ga_prologue_part.flags */
+enum {
+  GA_PART_NORM = 1,            /* x / sqrt(mean(x^2 over dim) + norm_eps) * norm_weight, per head */
+  GA_PART_WEIGHT_PLUS_ONE = 2, /* the weight's values stand for 1 + weight; with GA_PART_NORM */
+  GA_PART_ROTATE = 4           /* RoPE on the first rotary_dim elements */
+};
+
+/* ga_prologue_params.flags */
+enum {
+  GA_INTERLEAVED = 1 /* RoPE turns elements 2 n and 2 n + 1 together; else n and n + rotary_dim / 2 */
+};
+
+/*
+ * One of q, k and v: rotate(norm(in * a(gate))), in f32, rounded once. Each step is optional.
+ *
+ * Where group > 0, heads come in groups of so many: head h of in lies at (h / group) * in_group_stride + (h % group) times the head
+ * stride; likewise of out. So q is read and written where a grouped projection has it.
+ */
+typedef struct ga_prologue_part {
+  ga_tensor in;          /* [B, S, H, D]  f32, bf16 or f16; NULL data: the call has no such part */
+  ga_tensor gate;        /* [B, S, H, D]  optional; f32, bf16 or f16; stride 0 on any axis */
+  ga_tensor norm_weight; /* [-, -, H, D]  optional, with GA_PART_NORM; f32, bf16 or f16; stride 0 on head and dim */
+  ga_tensor out; /* the type of in; [B, S, H, D]: may be exactly in; with slots, of k and v: [pages, page_size, H, D] */
+  int64_t in_group_stride, out_group_stride; /* elements, >= 0; 0 without group */
+  int32_t heads;                             /* H, 1 to 2^20 */
+  int32_t dim;                               /* D, a multiple of 8, 8 to 512 */
+  int32_t group;                             /* 0: one stride leads to all heads; else a divisor of heads */
+  int32_t flags;
+  ga_activation activation;
+  float norm_eps; /* GA_PART_NORM: finite, >= 0 */
+} ga_prologue_part;
+
+/* What a layer does to its projections before attention, in one pass. */
+typedef struct ga_prologue_params {
+  int64_t struct_size;
+  int64_t batch, seq;     /* B, S >= 0 */
+  int64_t first_position; /* without positions, row s has position first_position + s; >= 0 */
+  int64_t table_rows;     /* positions that the tables have */
+  int64_t pages;          /* with slots: of the cache */
+  int32_t
+      page_size; /* with slots: rows per page, 1 to 65536; a contiguous cache is one page per sequence, or one in all */
+  int32_t rotary_dim; /* with GA_PART_ROTATE: even, 2 to the dim of each part that rotates */
+  int32_t flags;
+  int32_t reserved; /* 0 */
+  ga_tensor cosines,
+      sines; /* [-, table_rows, -, rotary_dim / 2]  f32, of each position's angles; scaled as the model has it */
+  ga_tensor positions; /* [B, S]  optional; i32, 0 to table_rows - 1; stride 0 on either axis */
+  ga_tensor
+      slots; /* [B, S]  optional; i32: where k and v of a token go, page * page_size + row; -1: nowhere. None twice */
+  ga_prologue_part q, k, v;
+} ga_prologue_params;
+
+/* Gradients of one part. One whose data is NULL is not wanted. */
+typedef struct ga_prologue_gradient {
+  ga_tensor d_out;         /* [B, S, H, D]  the type of in */
+  ga_tensor d_in;          /* [B, S, H, D]  the type of in, or f32; may be exactly d_out */
+  ga_tensor d_gate;        /* f32, bf16 or f16; stride 0 exactly where the gate has it: there it is a sum */
+  ga_tensor d_norm_weight; /* likewise */
+  int64_t d_out_group_stride, d_in_group_stride; /* with group */
+} ga_prologue_gradient;
+
+typedef struct ga_prologue_backward_params {
+  int64_t struct_size;
+  const ga_prologue_params
+      *forward; /* without slots; in as it was before the call. out is not touched, its data may be NULL */
+  ga_prologue_gradient q, k, v;
+} ga_prologue_backward_params;
+
+/* out = in * a(gate) + residual: what may follow the output projection. */
+typedef struct ga_epilogue_params {
+  int64_t struct_size;
+  int64_t batch, seq; /* B, S >= 0 */
+  int32_t width;      /* a multiple of 8, 8 to 2^20 */
+  ga_activation activation;
+  ga_tensor in;       /* [B, S, -, width]  f32, bf16 or f16 */
+  ga_tensor gate;     /* [B, S, -, width]  optional; f32, bf16 or f16; stride 0 on any axis */
+  ga_tensor residual; /* [B, S, -, width]  optional; f32, bf16 or f16 */
+  ga_tensor out;      /* [B, S, -, width]  the type of in; may be exactly in, gate or residual */
+} ga_epilogue_params;
+
+typedef struct ga_epilogue_backward_params {
+  int64_t struct_size;
+  const ga_epilogue_params *forward; /* in as it was before the call. out is not touched, its data may be NULL */
+  ga_tensor d_out;                   /* [B, S, -, width]  the type of in; it is the gradient of the residual too */
+  ga_tensor d_in;                    /* likewise, or f32; may be exactly d_out */
+  ga_tensor d_gate;                  /* f32, bf16 or f16; stride 0 exactly where the gate has it: there it is a sum */
+} ga_epilogue_backward_params;
+
 GA_API int32_t ga_abi_version(void) GA_NOEXCEPT;
 /* Every struct, field offset and function, one per line, for bindings to compare their layouts with. */
 GA_API const char *ga_abi_table(void) GA_NOEXCEPT;
@@ -300,6 +439,37 @@ GA_API ga_status ga_attention_backward_holding(
     const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11,
     const void *hold12, const void *hold13, const void *hold14, const void *hold15, const void *hold16,
     const void *hold17, const void *hold18, const void *hold19, const void *hold20) GA_NOEXCEPT;
+
+/*
+ * Measurements. The further pointers of these calls are ignored and may be NULL; they keep memory alive, see
+ * ga_attention_forward_holding.
+ */
+GA_API ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error,
+                                      const void *hold0, const void *hold1, const void *hold2, const void *hold3,
+                                      const void *hold4, const void *hold5, const void *hold6, const void *hold7,
+                                      const void *hold8) GA_NOEXCEPT;
+GA_API ga_status ga_measure_values(ga_runtime runtime, const ga_values_params *params, ga_error *error,
+                                   const void *hold0) GA_NOEXCEPT;
+
+/* Before and after attention. The further pointers are ignored, as above. */
+GA_API ga_status ga_prologue(ga_runtime runtime, const ga_prologue_params *params, ga_error *error, const void *hold0,
+                             const void *hold1, const void *hold2, const void *hold3, const void *hold4,
+                             const void *hold5, const void *hold6, const void *hold7, const void *hold8,
+                             const void *hold9, const void *hold10, const void *hold11, const void *hold12,
+                             const void *hold13, const void *hold14, const void *hold15) GA_NOEXCEPT;
+GA_API ga_status ga_prologue_backward(ga_runtime runtime, const ga_prologue_backward_params *params, ga_error *error,
+                                      const void *hold0, const void *hold1, const void *hold2, const void *hold3,
+                                      const void *hold4, const void *hold5, const void *hold6, const void *hold7,
+                                      const void *hold8, const void *hold9, const void *hold10, const void *hold11,
+                                      const void *hold12, const void *hold13, const void *hold14, const void *hold15,
+                                      const void *hold16, const void *hold17, const void *hold18, const void *hold19,
+                                      const void *hold20, const void *hold21, const void *hold22,
+                                      const void *hold23) GA_NOEXCEPT;
+GA_API ga_status ga_epilogue(ga_runtime runtime, const ga_epilogue_params *params, ga_error *error, const void *hold0,
+                             const void *hold1, const void *hold2, const void *hold3) GA_NOEXCEPT;
+GA_API ga_status ga_epilogue_backward(ga_runtime runtime, const ga_epilogue_backward_params *params, ga_error *error,
+                                      const void *hold0, const void *hold1, const void *hold2, const void *hold3,
+                                      const void *hold4) GA_NOEXCEPT;
 
 #ifdef __cplusplus
 }

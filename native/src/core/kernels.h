@@ -3,6 +3,8 @@
 #pragma once
 
 #include "core/backward_schedule.h"
+#include "core/measure.h"
+#include "core/prologue.h"
 #include "core/schedule.h"
 
 namespace ga {
@@ -36,6 +38,13 @@ struct Kernels {
   // By the type of q, then that of k and v; empty where the two do not go together.
   PerType type[kQueryTypes][kKeyTypes];
   Backward backward[kQueryTypes];
+
+  void (*measure)(const Measure &, char *own, int64_t task);
+  void (*measure_values)(const Values &, int64_t task);
+
+  void (*prologue)(const Prologue &, char *own, int64_t task);
+  void (*prologue_backward)(const Prologue &, char *own, int64_t task);
+  void (*prologue_sums)(const Prologue &);
 };
 
 // The instruction sets this build holds; NULL for the others.

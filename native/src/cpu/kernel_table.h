@@ -2,8 +2,12 @@
 #include "core/kernels.h"
 #include "cpu/backward.h"
 #include "cpu/decode.h"
+#include "cpu/measure.h"
+#include "cpu/measure_values.h"
 #include "cpu/merge.h"
 #include "cpu/prefill.h"
+#include "cpu/prologue.h"
+#include "cpu/prologue_backward.h"
 
 namespace ga::GA_ISA {
 namespace {
@@ -40,6 +44,11 @@ const Kernels kernels = {
      {{}, kPerType<bf16, bf16, ProductForBf16, ProductForBf16>, {}, {}, kPerType<bf16, i8, F32Product, ProductForBf16>},
      {{}, {}, kPerType<f16, f16, F32Product, F32Product>, {}, kPerType<f16, i8, F32Product, F32Product>}},
     {kBackward<float, F32Product>, kBackward<bf16, ProductForBf16>, kBackward<f16, F32Product>},
+    measure_task,
+    measure_values_task,
+    prologue_task,
+    prologue_backward_task,
+    prologue_sums,
 };
 
 }  // namespace ga::GA_ISA

@@ -18,7 +18,7 @@ GA_INLINE Sigmoids sigmoids(F g) {
     const F value = reciprocal_estimate(add(e, set(1.0f)));
     return {value, mul(e, value)};
   }
-  const F e = exp_negative(min(set(126.0f / kLog2E), abs(g)));
+  const F e = exp_negative(min(set(kMaxExponent), abs(g)));
   const F large = reciprocal(add(e, set(1.0f))), small = mul(e, large);
   return {select_negative(g, small, large), select_negative(g, large, small)};
 }

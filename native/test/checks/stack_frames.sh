@@ -5,10 +5,10 @@
 set -eu
 objdump=${OBJDUMP:-objdump}
 largest=0
-# x86-64: sub $0x1f8,%rsp    aarch64: sub sp, sp, #0x1, lsl #12    and    stp x29, x30, [sp, #-496]!
+# x86-64: sub $0x1f8,%rsp (and sub $0xffffffffffffff80,%rsp gives 128 bytes back)    aarch64: sub sp, sp, #0x1, lsl #12    and    stp x29, x30, [sp, #-496]!
 # shellcheck disable=SC2016  # the dollar sign is the assembler's
 sizes=$("$objdump" -d "$1" | sed -nE \
-  -e 's/.*[[:space:]]sub[[:space:]]+\$(0x[0-9a-f]+),%rsp.*/\1/p' \
+  -e 's/.*[[:space:]]sub[[:space:]]+\$(0x[0-9a-f]{1,8}),%rsp.*/\1/p' \
   -e 's/.*[[:space:]]sub[[:space:]]+sp, sp, #(0x[0-9a-f]+), lsl #12.*/\1000/p' \
   -e 's/.*[[:space:]]sub[[:space:]]+sp, sp, #(0x[0-9a-f]+)$/\1/p' \
   -e 's/.*\[sp, #-([0-9]+)\]!.*/\1/p' | sort -u)

@@ -48,6 +48,21 @@ public enum Activation {
         };
     }
 
+    /** {@code a'(g)}. */
+    double slope(float g) {
+        double value = sigmoid(g);
+        double rest = sigmoid(-g); // 1 - value would cancel
+        return switch (this) {
+            case SIGMOID -> value * rest;
+            case SILU -> value * (1 + g * rest);
+            case IDENTITY -> 1;
+            case NS_SIGMOID -> 0.5 * value * rest;
+            case TWO_SIGMOID -> 2 * value * rest;
+            case SOFTPLUS -> value;
+            case TANH -> 4 * sigmoid(2.0 * g) * sigmoid(-2.0 * g);
+        };
+    }
+
     static double sigmoid(double x) {
         return 1 / (1 + Math.exp(-x));
     }

@@ -104,6 +104,13 @@ final class AttentionStruct {
         }
     }
 
+    /** What a measurement reads of a call: nothing else is touched, so it has no address. */
+    static void putMeasured(MemorySegment params, Operands o) {
+        put(params, o.q(), o.k(), o.v(), null, o.out(), null, o.sequences(), o.lse(), null, null);
+        clear(params, V);
+        clear(params, OUT);
+    }
+
     static void putGate(MemorySegment params, long at, @Nullable Tensor gate) {
         if (gate != null) {
             put(params, at, gate, shared(gate, 0), shared(gate, 1), shared(gate, 2), shared(gate, 3));
@@ -174,7 +181,7 @@ final class AttentionStruct {
     }
 
     /** An address of 0 says that the tensor is absent. */
-    private static void clear(MemorySegment params, long at) {
+    static void clear(MemorySegment params, long at) {
         params.set(JAVA_LONG, at + DATA, 0);
     }
 

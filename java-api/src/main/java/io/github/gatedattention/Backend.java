@@ -72,6 +72,10 @@ public abstract sealed class Backend permits CpuBackend, JavaBackend {
 
     abstract Engine open(Settings settings);
 
+    abstract PrologueEngine open(PrologueSettings settings);
+
+    abstract EpilogueEngine open(EpilogueSettings settings);
+
     @Override
     public String toString() {
         return name();

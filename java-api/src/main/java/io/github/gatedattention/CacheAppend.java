@@ -34,19 +34,38 @@ final class CacheAppend {
      * @param packed counts of tokens that follow one another on the token axis; null: all of entry n for sequence n
      */
     void run(@Nullable String idName, long[] ids, int @Nullable [] packed, Tensor k, Tensor v) {
-        int n = ids.length;
         find(idName, ids);
-        loadCounts(packed, n, k);
+        loadCounts(packed, ids.length, k);
+        append(ids.length, null, packed != null, k, v);
+    }
+
+    /** Appends as many tokens to each sequence, which somebody else writes. */
+    void run(long[] ids, int tokens, Writer writer) {
+        find(null, ids);
+        Arrays.fill(counts, 0, ids.length, tokens);
+        append(ids.length, writer, false, null, null);
+    }
+
+    /** Writes tokens behind the lengths of sequences that have room for them. */
+    interface Writer {
+        /** Of the first sequences, in the order of the ids. */
+        void write(CachedSequence[] sequences, CacheMemory memory);
+    }
+
+    private void append(int n, @Nullable Writer writer, boolean packed, @Nullable Tensor k, @Nullable Tensor v) {
         checkRoom(n);
         int staged = 0;
         try {
             while (staged < n) {
                 stage(targets[staged], counts[staged++]);
             }
+            if (writer != null) {
+                writer.write(targets, memory);
+            }
             long token = 0;
-            for (int i = 0; i < n; i++) {
-                write(targets[i], counts[i], k, v, packed == null ? i : 0, token);
-                token += packed == null ? 0 : counts[i];
+            for (int i = 0; k != null && v != null && i < n; i++) {
+                write(targets[i], counts[i], k, v, packed ? 0 : i, token);
+                token += packed ? counts[i] : 0;
             }
         } catch (Throwable e) {
             while (staged > 0) {

@@ -38,6 +38,13 @@ final class CacheCheck {
         }
     }
 
+    /** What writes to a cache must have been built like it. */
+    static void likeCache(String name, Object own, Object ofCache) {
+        if (!own.equals(ofCache)) {
+            throw new IllegalArgumentException(name + " is " + own + ", but the cache has " + ofCache);
+        }
+    }
+
     private static void tokens(CacheMemory memory, String name, Tensor tensor, int dim) {
         int rank = tensor.rank();
         if (rank != 3 && rank != 4) {

@@ -91,6 +91,14 @@ final class CacheMemory implements AutoCloseable {
                         && (Overlap.exists(tensor, scales.keys()) || Overlap.exists(tensor, scales.values())));
     }
 
+    MemorySegment keyMemory() {
+        return keyMemory;
+    }
+
+    MemorySegment valueMemory() {
+        return valueMemory;
+    }
+
     /** Throws IllegalStateException, and closes nothing, while a call reads the memory. */
     @Override
     public void close() {

@@ -314,8 +314,7 @@ final class CallCheck {
         }
     }
 
-    private static void extentOrOne(
-            String name, Tensor tensor, int axis, String unit, long expected, String expectedName) {
+    static void extentOrOne(String name, Tensor tensor, int axis, String unit, long expected, String expectedName) {
         if (tensor.dim(axis) != 1 && tensor.dim(axis) != expected) {
             throw new IllegalArgumentException(name + " has " + tensor.dim(axis) + " " + unit + " on axis " + axis
                     + ", but must have 1 or as many as " + expectedName + ", which is " + expected);

@@ -25,4 +25,14 @@ final class CpuBackend extends Backend {
     Engine open(Settings settings) {
         return new NativeEngine(settings);
     }
+
+    @Override
+    PrologueEngine open(PrologueSettings settings) {
+        return new NativePrologue(settings);
+    }
+
+    @Override
+    EpilogueEngine open(EpilogueSettings settings) {
+        return new NativeEpilogue(settings);
+    }
 }

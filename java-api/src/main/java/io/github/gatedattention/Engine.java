@@ -31,6 +31,12 @@ sealed interface Engine extends AutoCloseable permits JavaEngine, NativeEngine {
     /** Checks the operands and computes gradients. */
     void backward(BackwardOperands operands);
 
+    /** Checks the operands, which a forward call was made with, and measures. */
+    AttentionStatistics measure(Operands operands, AttentionProbe probe);
+
+    /** Checks the values and counts. */
+    ValueStatistics measure(Tensor values, ValueProbe probe);
+
     Plan explain(Operands operands);
 
     Plan explain(BackwardOperands operands);

@@ -151,6 +151,42 @@ public final class GatedAttention implements AutoCloseable {
     }
 
     /**
+     * Measures where a forward call's attention went, from the log-sum-exps that it wrote: no matrix of probabilities is made, at
+     * any length. Reads {@code q}, {@code k}, {@code lse} and the sequences, and writes nothing.
+     *
+     * {@snippet file="io/github/gatedattention/examples/ExamplesTest.java" region="measure"}
+     *
+     * @param operands the tensors of the forward call, as it was given them; {@code out} must not be exactly q
+     * @param probe what is wanted
+     * @return the measurements, the same bits for any number of threads
+     * @throws IllegalArgumentException when a tensor does not fit, or {@code lse} is null
+     * @throws IllegalStateException when this instance or the arena of a tensor is closed
+     * @throws WrongThreadException when the arena of a tensor is confined to another thread
+     * @throws GatedAttentionException when native code fails
+     */
+    public AttentionStatistics measure(Operands operands, AttentionProbe probe) {
+        Objects.requireNonNull(operands, "operands is null");
+        return engine.measure(operands, Objects.requireNonNull(probe, "probe is null"));
+    }
+
+    /**
+     * Counts values: of a gate from its scores, of outputs, of hidden activations.
+     *
+     * @param values {@code [B, S, H, D]}, {@code [B, S, D]}, {@code [S, D]} or {@code [D]}, F32, BF16 or F16; the last axis
+     *     contiguous or shared
+     * @param probe what is wanted
+     * @return the statistics, the same bits for any number of threads
+     * @throws IllegalArgumentException when values has another shape or type
+     * @throws IllegalStateException when this instance or the arena of values is closed
+     * @throws WrongThreadException when the arena of values is confined to another thread
+     * @throws GatedAttentionException when native code fails
+     */
+    public ValueStatistics measure(Tensor values, ValueProbe probe) {
+        Objects.requireNonNull(values, "values is null");
+        return engine.measure(values, Objects.requireNonNull(probe, "probe is null"));
+    }
+
+    /**
      * Says what a call with contiguous values, gate and output would do; computes nothing.
      *
      * @param q queries {@code [B, Sq, Hq, D]}
@@ -451,19 +487,9 @@ public final class GatedAttention implements AutoCloseable {
                 throw new IllegalArgumentException(
                         "softcap is " + softcap + ", but must be finite and above 0, or 0 for none");
             }
-            int workers = threadsGiven
-                    ? threads
-                    : Math.min(MAX_THREADS, Runtime.getRuntime().availableProcessors());
-            if (workers < 1 || workers > MAX_THREADS) {
-                throw new IllegalArgumentException("threads is " + workers + ", but must be 1 to " + MAX_THREADS);
-            }
+            int workers = workers(threadsGiven, threads);
             Backend chosen = backend != null ? backend : Backend.best();
-            String reason = chosen.unavailableReason();
-            if (reason != null) {
-                throw new GatedAttentionException(
-                        Status.UNSUPPORTED,
-                        "backend " + chosen + " is not available: " + reason + "; Backend.java() works everywhere");
-            }
+            requireAvailable(chosen);
             Settings settings = new Settings(
                     queryHeads,
                     kvHeads,
@@ -477,6 +503,24 @@ public final class GatedAttention implements AutoCloseable {
                     workers,
                     maxInstructionSet);
             return new GatedAttention(settings, chosen, executor);
+        }
+
+        static int workers(boolean given, int threads) {
+            int workers =
+                    given ? threads : Math.min(MAX_THREADS, Runtime.getRuntime().availableProcessors());
+            if (workers < 1 || workers > MAX_THREADS) {
+                throw new IllegalArgumentException("threads is " + workers + ", but must be 1 to " + MAX_THREADS);
+            }
+            return workers;
+        }
+
+        static void requireAvailable(Backend backend) {
+            String reason = backend.unavailableReason();
+            if (reason != null) {
+                throw new GatedAttentionException(
+                        Status.UNSUPPORTED,
+                        "backend " + backend + " is not available: " + reason + "; Backend.java() works everywhere");
+            }
         }
 
         static void checkHeads(String name, int heads) {

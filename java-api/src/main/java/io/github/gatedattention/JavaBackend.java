@@ -34,4 +34,14 @@ final class JavaBackend extends Backend {
     Engine open(Settings settings) {
         return new JavaEngine(settings, reasonAgainstVectors == null);
     }
+
+    @Override
+    PrologueEngine open(PrologueSettings settings) {
+        return new JavaPrologue(settings);
+    }
+
+    @Override
+    EpilogueEngine open(EpilogueSettings settings) {
+        return new JavaEpilogue(settings);
+    }
 }

@@ -1,5 +1,6 @@
 package io.github.gatedattention;
 
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** The pure Java backend: checks a call, and computes it with vectors or with plain loops. */
@@ -97,6 +98,32 @@ final class JavaEngine implements Engine {
         }
     }
 
+    @Override
+    @SuppressWarnings("ShortCircuitBoolean") // every tensor is to be checked
+    public AttentionStatistics measure(Operands o, AttentionProbe probe) {
+        checkOpen();
+        MeasureCheck.check(settings, o);
+        Tensor lse = Objects.requireNonNull(o.lse());
+        boolean shared = checkAccess("q", o.q())
+                & checkAccess("k", o.k())
+                & checkAccess("lse", lse)
+                & checkAccess(o.sequences());
+        AttentionStatistics statistics = path.measure(o, lse, probe, shared);
+        checkStillOpen("q", o.q());
+        checkStillOpen("k", o.k());
+        checkStillOpen("lse", lse);
+        return statistics;
+    }
+
+    @Override
+    public ValueStatistics measure(Tensor values, ValueProbe probe) {
+        checkOpen();
+        MeasureCheck.check(values);
+        ValueStatistics statistics = path.measure(values, probe, checkAccess("values", values));
+        checkStillOpen("values", values);
+        return statistics;
+    }
+
     private void check(Operands o) {
         CallCheck.check(
                 settings,
@@ -158,7 +185,7 @@ final class JavaEngine implements Engine {
      *
      * @return whether helpers may touch the tensor; those of a confined arena are for the calling thread alone
      */
-    private static boolean checkAccess(String name, @Nullable Tensor tensor) {
+    static boolean checkAccess(String name, @Nullable Tensor tensor) {
         if (tensor == null) {
             return true;
         }

@@ -28,6 +28,12 @@ interface JavaPath extends AutoCloseable {
     /** Computes gradients; help as there. */
     void backward(BackwardOperands operands, boolean help);
 
+    /** Measures; help as there. */
+    AttentionStatistics measure(Operands operands, Tensor lse, AttentionProbe probe, boolean help);
+
+    /** Counts; help as there. */
+    ValueStatistics measure(Tensor values, ValueProbe probe, boolean help);
+
     /** What {@link #run} would do, which is so much work. */
     Plan plan(Operands operands, Work work);
 

@@ -155,6 +155,18 @@ public final class KvCache implements AutoCloseable {
         }
     }
 
+    /** Appends as many tokens to each sequence, to all or to none; the writer writes them. */
+    void append(long[] ids, int tokens, CacheAppend.Writer writer) {
+        synchronized (lock) {
+            checkOpen();
+            appender.run(ids, tokens, writer);
+        }
+    }
+
+    CacheMemory memory() {
+        return memory;
+    }
+
     /**
      * Adds a sequence with the tokens of another. In a paged cache both share all pages, and the first that appends to a
      * partly filled one gets a copy of it; in a contiguous one the new sequence takes an entry and the tokens are copied.

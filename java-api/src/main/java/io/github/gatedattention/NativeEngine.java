@@ -209,6 +209,25 @@ final class NativeEngine implements Engine {
         }
     }
 
+    @Override
+    public AttentionStatistics measure(Operands o, AttentionProbe probe) {
+        checkOpen();
+        MeasureCheck.check(settings, o);
+        return NativeMeasures.measure(
+                runtimeHandle,
+                settings,
+                o,
+                probe,
+                (status, error) -> failure(status, error, o.q(), o.k(), o.sequences()));
+    }
+
+    @Override
+    public ValueStatistics measure(Tensor values, ValueProbe probe) {
+        checkOpen();
+        MeasureCheck.check(values);
+        return NativeMeasures.measure(runtimeHandle, values, probe, this::failure);
+    }
+
     private static MemorySegment segment(@Nullable Tensor tensor) {
         return tensor == null ? MemorySegment.NULL : tensor.segment();
     }

@@ -1,5 +1,8 @@
 package io.github.gatedattention;
 
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
@@ -66,6 +69,35 @@ final class PlainPath implements JavaPath {
     @Override
     public void backward(BackwardOperands operands, boolean help) {
         PlainBackward.run(settings, pool, operands, help);
+    }
+
+    @Override
+    public AttentionStatistics measure(Operands operands, Tensor lse, AttentionProbe probe, boolean help) {
+        SequenceTable table = new SequenceTable();
+        table.read(operands.q(), operands.k(), operands.sequences());
+        int heads = settings.queryHeads();
+        AttentionStatistics.OfHead[] results = new AttentionStatistics.OfHead[table.batch() * heads];
+        pool.run(results.length, help, () -> {
+            MeasureLoops loops = new MeasureLoops(settings, operands, lse, probe, table);
+            return task -> results[(int) task] = loops.run((int) (task / heads), (int) (task % heads));
+        });
+        List<AttentionStatistics.OfSequence> sequences = new ArrayList<>();
+        for (int b = 0; b < table.batch(); b++) {
+            sequences.add(new AttentionStatistics.OfSequence(
+                    MeasureLoops.countedQueries(settings, table, b),
+                    Arrays.asList(results).subList(b * heads, (b + 1) * heads)));
+        }
+        return new AttentionStatistics(sequences);
+    }
+
+    @Override
+    public ValueStatistics measure(Tensor values, ValueProbe probe, boolean help) {
+        ValueTally[] results = new ValueTally[(int) MeasureCheck.extent(values, 2)];
+        pool.run(results.length, help, () -> {
+            ValueLoops loops = new ValueLoops(values, probe);
+            return task -> results[(int) task] = loops.run(task);
+        });
+        return ValueStatistics.of(Arrays.asList(results));
     }
 
     private static long queryBlocks(SequenceTable sequences, int b) {

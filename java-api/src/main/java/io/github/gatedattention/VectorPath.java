@@ -7,7 +7,7 @@ import org.jspecify.annotations.Nullable;
 final class VectorPath implements JavaPath {
     private final Settings settings;
     private final VectorRuntime runtime;
-    /** For merges, gradients, and calls with a sequence whose keys no array can hold; it has no thread until it works. */
+    /** For merges, gradients, measurements, and calls with a sequence whose keys no array can hold; it has no thread until it works. */
     private final PlainPath plain;
 
     private boolean closed; // guarded by this
@@ -54,6 +54,16 @@ final class VectorPath implements JavaPath {
     @Override
     public void backward(BackwardOperands operands, boolean help) {
         plain.backward(operands, help);
+    }
+
+    @Override
+    public AttentionStatistics measure(Operands operands, Tensor lse, AttentionProbe probe, boolean help) {
+        return plain.measure(operands, lse, probe, help);
+    }
+
+    @Override
+    public ValueStatistics measure(Tensor values, ValueProbe probe, boolean help) {
+        return plain.measure(values, probe, help);
     }
 
     @Override

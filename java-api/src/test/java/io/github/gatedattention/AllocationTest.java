@@ -253,4 +253,41 @@ class AllocationTest {
             }
         }
     }
+
+    @Test
+    void prologueEpilogueAndTheWayIntoACache() {
+        try (Arena arena = Arena.ofShared();
+                AttentionPrologue prologue = AttentionPrologue.builder()
+                        .queryHeads(4)
+                        .keyValueHeads(2)
+                        .headDim(64)
+                        .norm(1e-6f)
+                        .rope(Rope.of(64, 10_000), 4096)
+                        .threads(1)
+                        .backend(Backend.cpu())
+                        .build();
+                AttentionEpilogue epilogue = AttentionEpilogue.builder()
+                        .width(64)
+                        .threads(1)
+                        .backend(Backend.cpu())
+                        .build();
+                KvCache cache =
+                        KvCache.contiguous(1, 8).keyValueHeads(2).headDim(64).build()) {
+            PrologueOperands operands = PrologueOperands.of(
+                    ProjectedHeads.inPlace(Tensor.allocate(arena, DataType.F32, 1, 1, 4, 64)),
+                    ProjectedHeads.inPlace(Tensor.allocate(arena, DataType.F32, 1, 1, 2, 64)),
+                    ProjectedHeads.inPlace(Tensor.allocate(arena, DataType.F32, 1, 1, 2, 64)));
+            assertThat(bytes(() -> prologue.run(operands))).isZero();
+            long id = cache.allocate();
+            long[] ids = {id};
+            assertThat(bytes(() -> {
+                        prologue.run(operands, cache, ids);
+                        cache.truncate(id, 0);
+                    }))
+                    .isZero();
+            Tensor rows = Tensor.allocate(arena, DataType.F32, 1, 1, 64);
+            Tensor scores = Tensor.allocate(arena, DataType.F32, 1, 1, 64);
+            assertThat(bytes(() -> epilogue.run(rows, scores, rows, rows))).isZero();
+        }
+    }
 }

@@ -4,6 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.gatedattention.Activation;
+import io.github.gatedattention.AttentionEpilogue;
+import io.github.gatedattention.AttentionMap;
+import io.github.gatedattention.AttentionProbe;
+import io.github.gatedattention.AttentionPrologue;
+import io.github.gatedattention.AttentionStatistics;
 import io.github.gatedattention.Backend;
 import io.github.gatedattention.BackwardOperands;
 import io.github.gatedattention.DataType;
@@ -16,10 +21,17 @@ import io.github.gatedattention.MergeOperands;
 import io.github.gatedattention.Operands;
 import io.github.gatedattention.Plan;
 import io.github.gatedattention.PreparedForward;
+import io.github.gatedattention.ProjectedHeads;
+import io.github.gatedattention.PrologueOperands;
+import io.github.gatedattention.Rope;
 import io.github.gatedattention.Sequences;
 import io.github.gatedattention.Tensor;
+import io.github.gatedattention.ValueProbe;
+import io.github.gatedattention.ValueStatistics;
 import java.lang.foreign.Arena;
+import java.lang.foreign.ValueLayout;
 import java.util.List;
+import java.util.Random;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import org.junit.jupiter.api.Test;
@@ -86,6 +98,112 @@ class ExamplesTest {
             attention.backward(BackwardOperands.of(forward, dOut, dQ, dK, dV, dGate));
         }
         // @end
+    }
+
+    @Test
+    void measure() {
+        try (Arena arena = Arena.ofShared()) {
+            Tensor q = random(arena, 1, 128, 4, 64);
+            Tensor k = random(arena, 1, 128, 2, 64);
+            Tensor v = random(arena, 1, 128, 2, 64);
+            Tensor gate = random(arena, 1, 128, 4, 64);
+            Tensor out = Tensor.allocate(arena, DataType.F32, 1, 128, 4, 64);
+            // @start region="measure"
+            try (GatedAttention attention = GatedAttention.builder()
+                    .queryHeads(4)
+                    .keyValueHeads(2)
+                    .headDim(64)
+                    .gate(Gate.elementwise(Activation.SIGMOID))
+                    .mask(Mask.causal())
+                    .build()) {
+                Tensor lse = Tensor.allocate(arena, DataType.F32, 1, 4, 128);
+                Operands operands = Operands.of(q, k, v, gate, out).withLse(lse);
+                attention.forward(operands);
+
+                AttentionProbe probe = AttentionProbe.firstToken()
+                        .withRange(0, 4)
+                        .withEntropy()
+                        .withMap(64);
+                AttentionStatistics where = attention.measure(operands, probe);
+                double sink = where.firstToken(); // F-Attn: the mean over queries and heads
+                AttentionMap map =
+                        where.sequences().getFirst().heads().getFirst().map();
+
+                ValueStatistics gates = attention.measure(gate, ValueProbe.gate(Activation.SIGMOID));
+                double closed = gates.all().shareBelow(); // how many gates are below 0.1
+                double sparse =
+                        attention.measure(out, ValueProbe.values()).all().shareSmall();
+                // @end
+                assertThat(sink).isBetween(0.0, 1.0);
+                assertThat(map.rows()).isEqualTo(64);
+                assertThat(closed).isBetween(0.0, 1.0);
+                assertThat(sparse).isBetween(0.0, 1.0);
+            }
+        }
+    }
+
+    @Test
+    void prologueAndEpilogue() {
+        try (Arena arena = Arena.ofShared()) {
+            int tokens = 32;
+            // @start region="prologue"
+            // A layer of Qwen3-Next: [q, gate] in each head of one projection, norms by 1 + weight, RoPE on a quarter
+            // of a head.
+            try (AttentionPrologue prologue = AttentionPrologue.builder()
+                            .queryHeads(16)
+                            .keyValueHeads(2)
+                            .headDim(256)
+                            .dataType(DataType.BF16)
+                            .zeroCenteredNorm(1e-6f)
+                            .rope(Rope.of(64, 1e7), 4096)
+                            .build();
+                    KvCache cache = KvCache.paged(64, 16)
+                            .keyValueHeads(2)
+                            .headDim(256)
+                            .dataType(DataType.BF16)
+                            .build()) {
+                Tensor packed = Tensor.allocate(arena, DataType.BF16, 1, tokens, 16, 512); // the projections' outputs
+                Tensor k = Tensor.allocate(arena, DataType.BF16, 1, tokens, 2, 256);
+                Tensor v = Tensor.allocate(arena, DataType.BF16, 1, tokens, 2, 256);
+                Tensor weight = Tensor.allocate(arena, DataType.F32, 256);
+                Tensor q = packed.split(3, 256, 256).getFirst(); // the other part, the attention's gate, stays as it is
+
+                long id = cache.allocate();
+                prologue.run(
+                        PrologueOperands.of(
+                                ProjectedHeads.inPlace(q).withNormWeight(weight),
+                                ProjectedHeads.inPlace(k).withNormWeight(weight), // not written: the cache is
+                                ProjectedHeads.inPlace(v)),
+                        cache,
+                        id);
+                // @end
+                assertThat(cache.length(id)).isEqualTo(tokens);
+            }
+            Tensor projected = random(arena, 1, tokens, 64);
+            Tensor scores = random(arena, 1, tokens, 64);
+            Tensor hidden = random(arena, 1, tokens, 64);
+            float before = hidden.getFloat(0, 3, 5);
+            // @start region="epilogue"
+            try (AttentionEpilogue epilogue = AttentionEpilogue.builder()
+                    .width(64)
+                    .gate(Activation.SIGMOID)
+                    .build()) {
+                epilogue.run(projected, scores, hidden, hidden); // hidden = projected * sigmoid(scores) + hidden
+            }
+            // @end
+            double gate = 1 / (1 + Math.exp(-scores.getFloat(0, 3, 5)));
+            assertThat(hidden.getFloat(0, 3, 5) - before)
+                    .isCloseTo((float) (projected.getFloat(0, 3, 5) * gate), within(1e-5f));
+        }
+    }
+
+    private static Tensor random(Arena arena, long... shape) {
+        Tensor tensor = Tensor.allocate(arena, DataType.F32, shape);
+        Random random = new Random(7);
+        for (long n = 0; n < tensor.segment().byteSize() / Float.BYTES; n++) {
+            tensor.segment().setAtIndex(ValueLayout.JAVA_FLOAT, n, (float) random.nextGaussian());
+        }
+        return tensor;
     }
 
     @Test

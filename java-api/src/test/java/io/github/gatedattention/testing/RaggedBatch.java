@@ -85,6 +85,11 @@ public final class RaggedBatch {
         return target.builder(model.setting, model.type, model.headsQ, model.headsKv, model.dim, model.dimV);
     }
 
+    /** The operands of a sequence's own call. */
+    public Operands alone(int b) {
+        return alone.get(b).operands();
+    }
+
     /** Computes each sequence in a call of its own. */
     public void attendAlone(GatedAttention attention) {
         for (Sample sample : alone) {

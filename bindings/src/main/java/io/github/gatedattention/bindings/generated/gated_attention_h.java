@@ -353,6 +353,42 @@ public class gated_attention_h extends gated_attention_h$shared {
      * }
      */
     public static final OfLong ga_runtime = gated_attention_h.C_LONG;
+    private static final int GA_PART_NORM = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum enum (unnamed at ./gated_attention.h:304:1).GA_PART_NORM = 1
+     * }
+     */
+    public static int GA_PART_NORM() {
+        return GA_PART_NORM;
+    }
+    private static final int GA_PART_WEIGHT_PLUS_ONE = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum enum (unnamed at ./gated_attention.h:304:1).GA_PART_WEIGHT_PLUS_ONE = 2
+     * }
+     */
+    public static int GA_PART_WEIGHT_PLUS_ONE() {
+        return GA_PART_WEIGHT_PLUS_ONE;
+    }
+    private static final int GA_PART_ROTATE = (int)4L;
+    /**
+     * {@snippet lang=c :
+     * enum enum (unnamed at ./gated_attention.h:304:1).GA_PART_ROTATE = 4
+     * }
+     */
+    public static int GA_PART_ROTATE() {
+        return GA_PART_ROTATE;
+    }
+    private static final int GA_INTERLEAVED = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum enum (unnamed at ./gated_attention.h:311:1).GA_INTERLEAVED = 1
+     * }
+     */
+    public static int GA_INTERLEAVED() {
+        return GA_INTERLEAVED;
+    }
 
     private static class ga_abi_version {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
@@ -1431,6 +1467,437 @@ public class gated_attention_h extends gated_attention_h$shared {
                 traceDowncall("ga_attention_backward_holding", runtime, forward, backward, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8, hold9, hold10, hold11, hold12, hold13, hold14, hold15, hold16, hold17, hold18, hold19, hold20);
             }
             return (int)mh$.invokeExact(runtime, forward, backward, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8, hold9, hold10, hold11, hold12, hold13, hold14, hold15, hold16, hold17, hold18, hold19, hold20);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class ga_attention_measure {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_attention_measure");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8)
+     * }
+     */
+    public static FunctionDescriptor ga_attention_measure$descriptor() {
+        return ga_attention_measure.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8)
+     * }
+     */
+    public static MethodHandle ga_attention_measure$handle() {
+        return ga_attention_measure.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8)
+     * }
+     */
+    public static MemorySegment ga_attention_measure$address() {
+        return ga_attention_measure.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8)
+     * }
+     */
+    public static int ga_attention_measure(long runtime, MemorySegment params, MemorySegment error, MemorySegment hold0, MemorySegment hold1, MemorySegment hold2, MemorySegment hold3, MemorySegment hold4, MemorySegment hold5, MemorySegment hold6, MemorySegment hold7, MemorySegment hold8) {
+        var mh$ = ga_attention_measure.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_attention_measure", runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8);
+            }
+            return (int)mh$.invokeExact(runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class ga_measure_values {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_measure_values");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_measure_values(ga_runtime runtime, const ga_values_params *params, ga_error *error, const void *hold0)
+     * }
+     */
+    public static FunctionDescriptor ga_measure_values$descriptor() {
+        return ga_measure_values.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_measure_values(ga_runtime runtime, const ga_values_params *params, ga_error *error, const void *hold0)
+     * }
+     */
+    public static MethodHandle ga_measure_values$handle() {
+        return ga_measure_values.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_measure_values(ga_runtime runtime, const ga_values_params *params, ga_error *error, const void *hold0)
+     * }
+     */
+    public static MemorySegment ga_measure_values$address() {
+        return ga_measure_values.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_measure_values(ga_runtime runtime, const ga_values_params *params, ga_error *error, const void *hold0)
+     * }
+     */
+    public static int ga_measure_values(long runtime, MemorySegment params, MemorySegment error, MemorySegment hold0) {
+        var mh$ = ga_measure_values.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_measure_values", runtime, params, error, hold0);
+            }
+            return (int)mh$.invokeExact(runtime, params, error, hold0);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class ga_prologue {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_prologue");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_prologue(ga_runtime runtime, const ga_prologue_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13, const void *hold14, const void *hold15)
+     * }
+     */
+    public static FunctionDescriptor ga_prologue$descriptor() {
+        return ga_prologue.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_prologue(ga_runtime runtime, const ga_prologue_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13, const void *hold14, const void *hold15)
+     * }
+     */
+    public static MethodHandle ga_prologue$handle() {
+        return ga_prologue.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_prologue(ga_runtime runtime, const ga_prologue_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13, const void *hold14, const void *hold15)
+     * }
+     */
+    public static MemorySegment ga_prologue$address() {
+        return ga_prologue.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_prologue(ga_runtime runtime, const ga_prologue_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13, const void *hold14, const void *hold15)
+     * }
+     */
+    public static int ga_prologue(long runtime, MemorySegment params, MemorySegment error, MemorySegment hold0, MemorySegment hold1, MemorySegment hold2, MemorySegment hold3, MemorySegment hold4, MemorySegment hold5, MemorySegment hold6, MemorySegment hold7, MemorySegment hold8, MemorySegment hold9, MemorySegment hold10, MemorySegment hold11, MemorySegment hold12, MemorySegment hold13, MemorySegment hold14, MemorySegment hold15) {
+        var mh$ = ga_prologue.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_prologue", runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8, hold9, hold10, hold11, hold12, hold13, hold14, hold15);
+            }
+            return (int)mh$.invokeExact(runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8, hold9, hold10, hold11, hold12, hold13, hold14, hold15);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class ga_prologue_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_prologue_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_prologue_backward(ga_runtime runtime, const ga_prologue_backward_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13, const void *hold14, const void *hold15, const void *hold16, const void *hold17, const void *hold18, const void *hold19, const void *hold20, const void *hold21, const void *hold22, const void *hold23)
+     * }
+     */
+    public static FunctionDescriptor ga_prologue_backward$descriptor() {
+        return ga_prologue_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_prologue_backward(ga_runtime runtime, const ga_prologue_backward_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13, const void *hold14, const void *hold15, const void *hold16, const void *hold17, const void *hold18, const void *hold19, const void *hold20, const void *hold21, const void *hold22, const void *hold23)
+     * }
+     */
+    public static MethodHandle ga_prologue_backward$handle() {
+        return ga_prologue_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_prologue_backward(ga_runtime runtime, const ga_prologue_backward_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13, const void *hold14, const void *hold15, const void *hold16, const void *hold17, const void *hold18, const void *hold19, const void *hold20, const void *hold21, const void *hold22, const void *hold23)
+     * }
+     */
+    public static MemorySegment ga_prologue_backward$address() {
+        return ga_prologue_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_prologue_backward(ga_runtime runtime, const ga_prologue_backward_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9, const void *hold10, const void *hold11, const void *hold12, const void *hold13, const void *hold14, const void *hold15, const void *hold16, const void *hold17, const void *hold18, const void *hold19, const void *hold20, const void *hold21, const void *hold22, const void *hold23)
+     * }
+     */
+    public static int ga_prologue_backward(long runtime, MemorySegment params, MemorySegment error, MemorySegment hold0, MemorySegment hold1, MemorySegment hold2, MemorySegment hold3, MemorySegment hold4, MemorySegment hold5, MemorySegment hold6, MemorySegment hold7, MemorySegment hold8, MemorySegment hold9, MemorySegment hold10, MemorySegment hold11, MemorySegment hold12, MemorySegment hold13, MemorySegment hold14, MemorySegment hold15, MemorySegment hold16, MemorySegment hold17, MemorySegment hold18, MemorySegment hold19, MemorySegment hold20, MemorySegment hold21, MemorySegment hold22, MemorySegment hold23) {
+        var mh$ = ga_prologue_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_prologue_backward", runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8, hold9, hold10, hold11, hold12, hold13, hold14, hold15, hold16, hold17, hold18, hold19, hold20, hold21, hold22, hold23);
+            }
+            return (int)mh$.invokeExact(runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8, hold9, hold10, hold11, hold12, hold13, hold14, hold15, hold16, hold17, hold18, hold19, hold20, hold21, hold22, hold23);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class ga_epilogue {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_epilogue");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_epilogue(ga_runtime runtime, const ga_epilogue_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3)
+     * }
+     */
+    public static FunctionDescriptor ga_epilogue$descriptor() {
+        return ga_epilogue.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_epilogue(ga_runtime runtime, const ga_epilogue_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3)
+     * }
+     */
+    public static MethodHandle ga_epilogue$handle() {
+        return ga_epilogue.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_epilogue(ga_runtime runtime, const ga_epilogue_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3)
+     * }
+     */
+    public static MemorySegment ga_epilogue$address() {
+        return ga_epilogue.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_epilogue(ga_runtime runtime, const ga_epilogue_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3)
+     * }
+     */
+    public static int ga_epilogue(long runtime, MemorySegment params, MemorySegment error, MemorySegment hold0, MemorySegment hold1, MemorySegment hold2, MemorySegment hold3) {
+        var mh$ = ga_epilogue.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_epilogue", runtime, params, error, hold0, hold1, hold2, hold3);
+            }
+            return (int)mh$.invokeExact(runtime, params, error, hold0, hold1, hold2, hold3);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class ga_epilogue_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_epilogue_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_epilogue_backward(ga_runtime runtime, const ga_epilogue_backward_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4)
+     * }
+     */
+    public static FunctionDescriptor ga_epilogue_backward$descriptor() {
+        return ga_epilogue_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_epilogue_backward(ga_runtime runtime, const ga_epilogue_backward_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4)
+     * }
+     */
+    public static MethodHandle ga_epilogue_backward$handle() {
+        return ga_epilogue_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_epilogue_backward(ga_runtime runtime, const ga_epilogue_backward_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4)
+     * }
+     */
+    public static MemorySegment ga_epilogue_backward$address() {
+        return ga_epilogue_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_epilogue_backward(ga_runtime runtime, const ga_epilogue_backward_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4)
+     * }
+     */
+    public static int ga_epilogue_backward(long runtime, MemorySegment params, MemorySegment error, MemorySegment hold0, MemorySegment hold1, MemorySegment hold2, MemorySegment hold3, MemorySegment hold4) {
+        var mh$ = ga_epilogue_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_epilogue_backward", runtime, params, error, hold0, hold1, hold2, hold3, hold4);
+            }
+            return (int)mh$.invokeExact(runtime, params, error, hold0, hold1, hold2, hold3, hold4);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

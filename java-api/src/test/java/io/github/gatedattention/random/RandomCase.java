@@ -50,11 +50,19 @@ final class RandomCase {
     record Quantized(DoubleTensor k, DoubleTensor kScales, DoubleTensor v, DoubleTensor vScales) {}
 
     RandomCase(long seed) {
-        this(seed, MOST_PRODUCTS);
+        this(seed, MOST_PRODUCTS, true);
     }
 
-    /** A case of so many products of an element of q or v at most, for a reference that takes longer for each. */
-    RandomCase(long seed, long mostProducts) {
+    /**
+     * A case with gradients: keys and values have the type of the queries.
+     *
+     * @param mostProducts of an element of q or v at most, for a reference that takes longer for each
+     */
+    static RandomCase withGradients(long seed, long mostProducts) {
+        return new RandomCase(seed, mostProducts, false);
+    }
+
+    private RandomCase(long seed, long mostProducts, boolean anyKeyType) {
         this.seed = seed;
         random = new SplittableRandom(seed);
         type = pick(FLOATING);
@@ -81,7 +89,7 @@ final class RandomCase {
         double outlying = random.nextInt(8) == 0 ? 2 * random.nextDouble() : 0;
         q = withOutliers(normal(mean, spread, batch, seqQ, headsQ, dim), outlying)
                 .rounded(type);
-        keyType = keyType();
+        keyType = anyKeyType ? keyType() : type;
         DataType finer = keyType == DataType.I8 ? DataType.F32 : keyType;
         k = withOutliers(normal(mean, spread, batch, seqK, headsKv, dim), outlying)
                 .rounded(finer);

@@ -36,7 +36,7 @@ class RandomGradientsTest {
         List<Target> cpu = Target.cpu();
         Target java = Target.java().getFirst(); // the other way of this backend computes gradients in the same way
         for (int n = 0; n < CASES; n++) {
-            RandomCase drawn = new RandomCase(SEED + n, MOST_PRODUCTS);
+            RandomCase drawn = RandomCase.withGradients(SEED + n, MOST_PRODUCTS);
             Setting setting = drawn.setting.withoutRounding();
             DoubleTensor dOut = dOut(drawn);
             List<ExpectedGradient> expected = Reference.of(setting, drawn.type, drawn.q, drawn.k, drawn.v)

@@ -4,6 +4,7 @@ import io.github.gatedattention.DataType;
 import io.github.gatedattention.cli.InputException;
 import io.github.gatedattention.cli.Text;
 import io.github.gatedattention.safetensors.SafetensorsTensor;
+import io.github.gatedattention.safetensors.SafetensorsType;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -85,7 +86,9 @@ record CaseShape(
         SafetensorsTensor dout = tensors.get("dout");
         if (dout != null) {
             extents(dout, "the shapes of q and v", shape.batch, shape.queries, shape.queryHeads, shape.valueHeadDim);
-            sameType(dout, q);
+            if (dout.dtype() != q.dtype()) {
+                throw new InputException("dout is " + dout.dtype() + ", it must be of the type of q, " + q.dtype());
+            }
         }
         return shape;
     }

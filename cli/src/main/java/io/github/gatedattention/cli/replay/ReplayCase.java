@@ -206,7 +206,7 @@ final class ReplayCase {
             throw e.status() == Status.INTERNAL ? e : new InputException(Text.line(file + ": " + e.getMessage()), e);
         } catch (InputException e) {
             throw new InputException(Text.line(file + ": " + e.getMessage()), e);
-        } catch (IllegalArgumentException e) {
+        } catch (IllegalArgumentException | UnsupportedOperationException e) {
             throw new InputException(Text.line(file + ": " + CaseSequences.inFileNames(e.getMessage())), e);
         } catch (OutOfMemoryError e) {
             throw new InputException(Text.line(file + ": needs more memory than there is (" + e.getMessage() + ")"), e);

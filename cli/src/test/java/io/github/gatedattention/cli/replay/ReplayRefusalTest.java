@@ -235,6 +235,18 @@ class ReplayRefusalTest {
                         valid().with("dout", DataType.F32, 2, 3, 4, 8).metadata("round_before_gate", "true"),
                         "tensor dout is given and metadata round_before_gate is true, rounding has no gradient"),
                 Arguments.of(
+                        valid().with("k", DataType.BF16, 2, 5, 2, 16)
+                                .with("v", DataType.BF16, 2, 5, 2, 8)
+                                .with("dout", DataType.F32, 2, 3, 4, 8),
+                        "tensor dout is given and k is BF16, only keys of the type of q, F32, have gradients"),
+                Arguments.of(
+                        valid().with("k", SafetensorsType.I8, new byte[2 * 5 * 2 * 16], 2, 5, 2, 16)
+                                .with("v", SafetensorsType.I8, new byte[2 * 5 * 2 * 8], 2, 5, 2, 8)
+                                .with("k_scale", DataType.F32, 2, 5, 2)
+                                .with("v_scale", DataType.F32, 2, 5, 2)
+                                .with("dout", DataType.F32, 2, 3, 4, 8),
+                        "tensor dout is given and k is I8, only keys of the type of q, F32, have gradients"),
+                Arguments.of(
                         packed().without("cu_seqlens_k")
                                 .with("k", DataType.F32, 2, 5, 2, 16)
                                 .with("v", DataType.F32, 2, 5, 2, 8)

@@ -140,7 +140,7 @@ public final class GatedAttention implements AutoCloseable {
      * @param operands the tensors
      * @throws IllegalArgumentException when a tensor does not fit the settings or another tensor, or a length of a sequence is out
      *     of range
-     * @throws UnsupportedOperationException when the keys are paged or the gate rounds first
+     * @throws UnsupportedOperationException when the keys are paged or of another type than the queries, or the gate rounds first
      * @throws IllegalStateException when this instance or the arena of a tensor is closed
      * @throws WrongThreadException when the arena of a tensor is confined to another thread
      * @throws GatedAttentionException when native code fails
@@ -221,7 +221,7 @@ public final class GatedAttention implements AutoCloseable {
      * @return kernel, blocks, work and scratch memory of the gradients asked for
      * @throws IllegalArgumentException when a tensor does not fit the settings or another tensor, or a length of a sequence is out
      *     of range
-     * @throws UnsupportedOperationException when the keys are paged or the gate rounds first
+     * @throws UnsupportedOperationException when the keys are paged or of another type than the queries, or the gate rounds first
      * @throws IllegalStateException when this instance is closed
      */
     public Plan explain(BackwardOperands operands) {

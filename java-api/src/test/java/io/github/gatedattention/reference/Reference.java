@@ -28,7 +28,8 @@ import org.jspecify.annotations.Nullable;
  *   <li>rounding before the gate: plus one roundoff of the type, {@code 2 eps_t (|N| + error)}.
  *   <li>multiply: scaled by {@code |a(G)|}. Add: plus {@code c |a(G)|}.
  *   <li>the rounding of the result: {@code 2 eps |O|}, half a subnormal step of f16, and f32 intermediates below the normal range, which
- *       may be flushed: {@code 2^-126} per unit of mag, of {@code |N|} and of {@code |G|}.
+ *       may be flushed: {@code 2^-126} per unit of mag, of {@code |N|} and of {@code |G|}; likewise a weight, so
+ *       per unit of {@code sum_j |V_j|}: that shows where what weighs most is exactly 0, as whole numbers can be.
  * </ul>
  */
 public final class Reference {
@@ -48,6 +49,8 @@ public final class Reference {
     private final int headsQ;
     private final int dim;
     private final int dimV;
+    /** Of the row at work, the sum of the sizes of all values that it sees. */
+    private final double[] sizes;
     private final Expected expected;
 
     private Reference(Builder builder) {
@@ -65,6 +68,7 @@ public final class Reference {
         headsQ = q.shape()[2];
         dim = q.shape()[3];
         dimV = v.shape()[3];
+        sizes = new double[dimV];
         int batch = q.shape()[0];
         expected = new Expected(
                 DoubleTensor.zeros(batch, seqQ, headsQ, dimV),
@@ -234,6 +238,7 @@ public final class Reference {
             max = Math.max(max, p[j - first]);
             amp = Math.max(amp, Math.abs(setting.scale()) * absolute);
         }
+        Arrays.fill(sizes, 0);
         double sum = logit == Double.NEGATIVE_INFINITY ? 0 : Math.exp(logit - max);
         for (int j = 0; j < p.length; j++) {
             p[j] = Math.exp(p[j] - max);
@@ -245,6 +250,7 @@ public final class Reference {
             for (int d = 0; d < dimV; d++) {
                 y[d] += weight * v.values()[value + d];
                 mag[d] += weight * Math.abs(v.values()[value + d]);
+                sizes[d] += Math.abs(v.values()[value + d]);
             }
         }
         if (Double.isNaN(sum)) {
@@ -304,7 +310,7 @@ public final class Reference {
             }
             double o = y[d];
             double bound = error[d];
-            double flushed = 0x1p-126 * (1 + mag[d] + Math.abs(y[d]));
+            double flushed = 0x1p-126 * (1 + mag[d] + Math.abs(y[d]) + sizes[d]);
             if (gate != null) {
                 double g = gate.get(b, i, h, d);
                 double a = Activations.apply(setting.activation(), g);

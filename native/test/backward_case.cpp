@@ -102,35 +102,6 @@ class Comparison {
   const char *name_;
 };
 
-std::string compare_gradients(const Instance &instance, GradientErrors *errors) {
-  const Case &c = instance.description();
-  const Operands<double> operands = load_operands(instance.params, instance.backward.dout);
-  const Gradients<double> exact = reference_backward(instance.params, operands);
-  const Gradients<double> magnitude = gradient_magnitudes(instance.params, operands);
-  std::vector<Gradients<float>> simple;
-  for (uint64_t n = 0; n < kEvaluations; ++n)
-    simple.push_back(simple_backward(instance.params, operands, c.dtype, n == 0 ? 0 : c.seed + n));
-  const std::vector<const View *> views = gradients(c);
-  const Dense<double> Gradients<double>::*const members[] = {&Gradients<double>::dq,           &Gradients<double>::dk,
-                                                             &Gradients<double>::dv,           &Gradients<double>::dgate,
-                                                             &Gradients<double>::dnorm_weight, &Gradients<double>::dsink};
-  const Dense<float> Gradients<float>::*const simple_members[] = {
-      &Gradients<float>::dq,    &Gradients<float>::dk,           &Gradients<float>::dv,
-      &Gradients<float>::dgate, &Gradients<float>::dnorm_weight, &Gradients<float>::dsink};
-  std::string failure;
-  for (size_t n = 0; n < views.size(); ++n) {
-    if (!views[n]->present() || (exact.*members[n]).value.empty()) continue;
-    double largest = 0;
-    std::vector<const Dense<float> *> evaluations;
-    for (const Gradients<float> &one : simple) evaluations.push_back(&(one.*simple_members[n]));
-    const std::string own =
-        Comparison(instance, *views[n], kNames[n]).run(exact.*members[n], magnitude.*members[n], evaluations, largest);
-    if (errors != nullptr) errors->largest[n] = std::max(errors->largest[n], largest);
-    if (failure.empty()) failure = own;
-  }
-  return failure;
-}
-
 void fill_ungated(const Instance &instance) {
   const View &view = instance.description().ungated;
   if (!view.present()) return;
@@ -184,6 +155,35 @@ Case random_backward_case(uint64_t seed, const RandomOptions &options) {
   if (wanted(c.norm_weight)) c.dnorm_weight = shared(c.norm_weight);
   if (wanted(c.sink)) c.dsink = shared(c.sink);
   return c;
+}
+
+std::string compare_gradients(const Instance &instance, GradientErrors *errors) {
+  const Case &c = instance.description();
+  const Operands<double> operands = load_operands(instance.params, instance.backward.dout);
+  const Gradients<double> exact = reference_backward(instance.params, operands);
+  const Gradients<double> magnitude = gradient_magnitudes(instance.params, operands);
+  std::vector<Gradients<float>> simple;
+  for (uint64_t n = 0; n < kEvaluations; ++n)
+    simple.push_back(simple_backward(instance.params, operands, c.dtype, n == 0 ? 0 : c.seed + n));
+  const std::vector<const View *> views = gradients(c);
+  const Dense<double> Gradients<double>::*const members[] = {&Gradients<double>::dq,           &Gradients<double>::dk,
+                                                             &Gradients<double>::dv,           &Gradients<double>::dgate,
+                                                             &Gradients<double>::dnorm_weight, &Gradients<double>::dsink};
+  const Dense<float> Gradients<float>::*const simple_members[] = {
+      &Gradients<float>::dq,    &Gradients<float>::dk,           &Gradients<float>::dv,
+      &Gradients<float>::dgate, &Gradients<float>::dnorm_weight, &Gradients<float>::dsink};
+  std::string failure;
+  for (size_t n = 0; n < views.size(); ++n) {
+    if (!views[n]->present() || (exact.*members[n]).value.empty()) continue;
+    double largest = 0;
+    std::vector<const Dense<float> *> evaluations;
+    for (const Gradients<float> &one : simple) evaluations.push_back(&(one.*simple_members[n]));
+    const std::string own =
+        Comparison(instance, *views[n], kNames[n]).run(exact.*members[n], magnitude.*members[n], evaluations, largest);
+    if (errors != nullptr) errors->largest[n] = std::max(errors->largest[n], largest);
+    if (failure.empty()) failure = own;
+  }
+  return failure;
 }
 
 std::string run_backward(ga_runtime runtime, Instance &instance) {

@@ -23,6 +23,9 @@ struct GradientErrors {
 // The forward call, then the backward one with every check on its result; empty when all hold.
 std::string run_backward_and_check(ga_runtime runtime, const Case &c, Placement placement, GradientErrors *errors);
 
+// Empty when every gradient of a call that was made is within its bound, else the first that is not.
+std::string compare_gradients(const Instance &instance, GradientErrors *errors);
+
 // Empty where both calls succeed; fills ungated where the case has it.
 std::string run_backward(ga_runtime runtime, Instance &instance);
 

@@ -55,6 +55,8 @@ class Backward {
   template <bool masked, bool capped>
   void weigh_vector(int64_t row, int64_t at, int64_t key, F &p, F &ds) const;
   void zero_weights(const Tile &t, int64_t panel, int64_t at);
+  void plan_fetches(int64_t query_block, int64_t turn);
+  void fetch_some();
   void add_to_keys(const int32_t *weights, const int32_t *rows_by_dims, int64_t dims, bool safe, float *to,
                    int64_t stride);
   void add_exactly(const int32_t *weights, const int32_t *rows_by_dims, int64_t column, int64_t dims, int64_t key,
@@ -115,6 +117,9 @@ class Backward {
   float *row_lse_, *row_delta_;              // [rows]
   KeyRange *sees_;                           // [rows], keys of the block
   float *zeros_;
+
+  int64_t fetch_row_, fetch_end_, rows_per_fetch_, bytes_per_fetch_ = 0;
+  const char *sums_, *sums_end_;
 };
 
 template <class Product, class T>
@@ -173,6 +178,7 @@ void Backward<Product, T>::run() {
     if (block_ < blocks.first || block_ >= blocks.end) continue;
     load_rows(i);
     weights();
+    plan_fetches(i, block_ - blocks.first);
     if (p_.dv.data) add_to_keys(weights_, dy_by_dims_, p_.head_dim_v, dy_safe_, dv_, dv_stride_);
     if (p_.dk.data) add_to_keys(ds_, q_by_dims_, p_.head_dim, queries_safe_, dk_, dk_stride_);
     if (!p_.dq.data) continue;
@@ -370,6 +376,42 @@ void Backward<Product, T>::zero_weights(const Tile &t, int64_t panel, int64_t at
       store_units(ds_rows_ + row * ld_rows_ + (panel + j) / 2, zero_units());
 }
 
+// What comes after dK and dV, fetched a little with every tile of these: the sums of dQ, and the rows of the next block of query
+// rows, which lie far apart in memory. No hardware foresees them.
+template <class Product, class T>
+void Backward<Product, T>::plan_fetches(int64_t query_block, int64_t turn) {
+  const int64_t panels =
+      (p_.dk.data ? ceil_div(p_.head_dim, kPanel) : 0) + (p_.dv.data ? ceil_div(p_.head_dim_v, kPanel) : 0);
+  const int64_t calls = panels * ceil_div(keys_, kTileRows);
+  fetch_row_ = query_block * part_.query_block - 1;  // from the last row of the next block down
+  fetch_end_ = fetch_row_ - part_.query_block;
+  if (fetch_end_ < -1 || calls == 0) fetch_end_ = fetch_row_;
+  rows_per_fetch_ = calls > 0 ? ceil_div(part_.query_block, calls) : 0;
+  sums_ = sums_end_ = nullptr;
+  // Not while another thread still adds to them.
+  if (p_.dq.data && calls > 0 && __atomic_load_n(ticket(query_block), __ATOMIC_RELAXED) == turn) {
+    sums_ = reinterpret_cast<const char *>(dq_rows());
+    sums_end_ = sums_ + real_rows_ * s_.dq_stride * 4;
+    bytes_per_fetch_ = round_up(ceil_div(sums_end_ - sums_, calls), 64);
+  }
+}
+
+template <class Product, class T>
+GA_ALWAYS_INLINE void Backward<Product, T>::fetch_some() {
+  for (int64_t n = 0; n < rows_per_fetch_ && fetch_row_ > fetch_end_; n++, fetch_row_--) {
+    const int64_t i = of_.query_row + fetch_row_ / p_.group, head = h_ * p_.group + fetch_row_ % p_.group;
+    const char *q = p_.q.at(of_.query_entry, i, head);
+    for (int64_t byte = 0; byte < p_.head_dim * p_.q.element_bytes; byte += 64) __builtin_prefetch(q + byte, 0, 2);
+    const int64_t index = (of_.query_entry * p_.seq_q + i) * p_.heads_q + head;
+    const char *dy =
+        s_.stores_dy ? reinterpret_cast<const char *>(dy_ + index * p_.head_dim_v) : p_.dout.at(of_.query_entry, i, head);
+    const int64_t bytes = p_.head_dim_v * (s_.stores_dy ? static_cast<int64_t>(sizeof(Stored)) : p_.dout.element_bytes);
+    for (int64_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(dy + byte, 0, 2);
+  }
+  for (int64_t byte = 0; byte < bytes_per_fetch_ && sums_ < sums_end_; byte += 64, sums_ += 64)
+    __builtin_prefetch(sums_, 1, 2);
+}
+
 // to [keys][dims] += weights^T rows, weights being P or dS and rows dY or Q.
 template <class Product, class T>
 void Backward<Product, T>::add_to_keys(const int32_t *weights, const int32_t *rows_by_dims, int64_t dims, bool safe,
@@ -380,6 +422,7 @@ void Backward<Product, T>::add_to_keys(const int32_t *weights, const int32_t *ro
       const int64_t keys = keys_ - n < kTileRows ? keys_ - n : kTileRows;
       while (first_row < rows_ && sees_[first_row].hi <= n) first_row++;
       while (end_row < rows_ && sees_[end_row].lo < n + keys) end_row++;
+      fetch_some();
       if (first_row >= end_row) continue;
       const int64_t unit = first_row / kPack, end = ceil_div(end_row, kPack);
       float *sum = to + n * stride + c;

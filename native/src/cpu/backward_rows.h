@@ -96,14 +96,9 @@ class BackwardRows {
   F dout(const Row &r, int64_t d, int n) const { return n < kWidth ? load(r.dout + d, n) : load(r.dout + d); }
   F value(const Row &r, int64_t d, int n) const { return load_row(y_, r.y, d, n); }
   F score(const Row &r, int64_t d, int n) const { return one_score_ ? r.score : load_row(p_.gate, r.gate, d, n); }
-  // Returns dY as it was stored.
+  // Returns dY as it was stored, or would be.
   F keep_dy(const Row &r, int64_t d, int n, F dy) const {
-    if (!s_.attends) return dy;
-    if (n < kWidth) {
-      store(r.dy + d, dy, n);
-    } else {
-      store(r.dy + d, dy);
-    }
+    if (s_.attends) store_some<Stored>(reinterpret_cast<char *>(r.dy), d, n, dy);
     if constexpr (Product::kPack == 2) return rounded<bf16>(dy);
     return dy;
   }

@@ -92,11 +92,11 @@ final class CacheMemory implements AutoCloseable {
     }
 
     MemorySegment keyMemory() {
-        return keyMemory;
+        return keyRows.memory();
     }
 
     MemorySegment valueMemory() {
-        return valueMemory;
+        return valueRows.memory();
     }
 
     /** Throws IllegalStateException, and closes nothing, while a call reads the memory. */

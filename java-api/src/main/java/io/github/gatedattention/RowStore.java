@@ -113,4 +113,9 @@ final class RowStore {
             Elements.load(from.dataType(), from.segment(), offset + h * step, row, h * dim, dim);
         }
     }
+
+    /** Where the rows lie, for those who write values of this type themselves. */
+    MemorySegment memory() {
+        return memory;
+    }
 }

@@ -51,6 +51,7 @@ public final class Reference {
     private final int dimV;
     /** Of the row at work, the sum of the sizes of all values that it sees. */
     private final double[] sizes;
+
     private final Expected expected;
 
     private Reference(Builder builder) {

@@ -61,8 +61,9 @@ class Comparison {
         double simple_error = 0;
         for_slice([&](int64_t s, int64_t d) {
           for (const Dense<float> *one : simple) {
-            const double value = rounded(view_.dtype, static_cast<double>(one->at(b, s, h, d)));
-            simple_error = std::max(simple_error, std::fabs(value - reference.at(b, s, h, d)));
+            const auto value = static_cast<double>(one->at(b, s, h, d)), expected = reference.at(b, s, h, d);
+            simple_error =
+                std::max({simple_error, std::fabs(value - expected), std::fabs(rounded(view_.dtype, value) - expected)});
           }
         });
         for_slice([&](int64_t s, int64_t d) {

@@ -120,24 +120,32 @@ class Pass {
     }
     Real sum = sink == -infinity ? 0 : std::exp(sink - highest);
     for (const Real s : scores_) sum += std::exp(s - highest);
-    const Real lse = sum == 0 ? -infinity : kept(highest + std::log(sum));
+    // The saved L may err by more than a rounding (docs/operator.md: 1e-5).
+    const Real lse = sum == 0 ? -infinity : summed(kept(highest + std::log(sum)), 4);
     std::vector<Real> y(dim_v), dy(dim_v);
     for (size_t n = 0; n < scores_.size(); ++n) {
-      const Real weight = stored(std::exp(scores_[n] - lse));
+      const Real weight = stored(std::exp(scores_[n] - highest) / sum);
       const Real *v = o_.v.row(b, range.first + static_cast<int64_t>(n), kv);
       for (size_t d = 0; d < dim_v; ++d) y[d] += weight * v[d];
     }
 
     for (Real &x : y) x = stored(x);
-    const Real delta = output(b, i, h, y, dy);
+    Real delta = output(b, i, h, y, dy);
     if (o_.sink.present() && sink != -infinity) g_.dsink.at(0, 0, h, 0) += size(std::exp(sink - lse) * -delta);
 
-    // Backward of the scores
+    // Backward of the scores; a head-wise factor above 0 goes into L and out of Delta.
+    Real shifted = lse;
+    if (from_out() && o_.gate.present() && o_.gate.extent[3] == 1 && p_.head_dim_v > 1) {
+      const Real factor = activation_of(p_.activation, o_.gate.at(b, i, h, 0)).value;
+      shifted = kept(lse - kept(std::log(factor)));
+      delta = delta == 0 ? 0 : kept(delta / factor);
+      for (size_t d = 0; d < dim_v; ++d) dy[d] = o_.dout.at(b, i, h, static_cast<int64_t>(d));
+    }
     Real *dq = g_.dq.row(b, i, h);
     for (size_t n = 0; n < scores_.size(); ++n) {
       const int64_t j = range.first + static_cast<int64_t>(n);
       const Real *k = o_.k.row(b, j, kv), *v = o_.v.row(b, j, kv);
-      const Real weight = std::exp(scores_again_[n] - lse);
+      const Real weight = std::exp(scores_again_[n] - shifted);
       Real dp = 0;
       for (size_t d = 0; d < dim_v; ++d) dp += size(dy[d] * v[d]);
       Real ds = weight * (mode_ == Mode::kMagnitude ? dp + std::fabs(delta) : dp - delta);
@@ -172,7 +180,7 @@ class Pass {
       for (size_t d = 0; d < dim; ++d) z[d] = y[d] * sigmoid(y[d]);
 
     const bool gated = o_.gate.present(), added = p_.combination == GA_ADD;
-    const bool from_out = !kExact && p_.pre_gate == GA_PRE_NONE && (!gated || (!added && positive(p_.activation)));
+    const bool from_out = this->from_out();
     Real delta = 0;
     for (size_t d = 0; d < dim; ++d) {
       const auto n = static_cast<int64_t>(d);
@@ -209,6 +217,11 @@ class Pass {
     return delta;
   }
 
+  // Where O tells Y.
+  bool from_out() const {
+    const bool multiplied = p_.combination == GA_MULTIPLY && positive(p_.activation);
+    return !kExact && p_.pre_gate == GA_PRE_NONE && (!o_.gate.present() || multiplied);
+  }
   Real weight(int64_t h, size_t d) const {
     return o_.norm_weight.present() ? o_.norm_weight.at(0, 0, h, static_cast<int64_t>(d)) : Real(1);
   }

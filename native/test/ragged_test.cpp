@@ -1,4 +1,4 @@
-// Padded, packed and paged sequences: each gives the bits of the same sequence alone, dense and full.
+// Padded, packed and paged sequences: each gives the bits of the same sequence alone, dense and full. So do their gradients.
 
 #include <gtest/gtest.h>
 
@@ -28,6 +28,8 @@ struct Alone {
   explicit Alone(const Case &given) : c(given), instance(given) {}
 };
 
+bool has_backward(const Case &c) { return (c.flags & GA_ROUND_BEFORE_GATE) == 0; }
+
 // Options that all sequences share; the rest is the sequence's own.
 Case sequence_case(const Case &common, Random &random, uint64_t seed) {
   Case c = common;
@@ -39,6 +41,13 @@ Case sequence_case(const Case &common, Random &random, uint64_t seed) {
   c.lengths.clear();
   c.q = c.k = c.v = c.gate = c.norm_weight = c.sink = c.key_lengths = c.out = c.lse = View{};
   lay_out_densely(c, {.gate = true, .norm_weight = false, .lse = true});
+  c.dout = c.dq = c.dk = c.dv = c.dgate = View{};
+  if (!has_backward(c)) return c;
+  c.dout = own_block(c, c.dtype, c.out.extent);
+  c.dq = own_block(c, c.dtype, c.q.extent);
+  c.dk = own_block(c, c.dtype, c.k.extent);
+  c.dv = own_block(c, c.dtype, c.v.extent);
+  c.dgate = own_block(c, c.dtype, c.gate.extent);
   return c;
 }
 
@@ -117,6 +126,9 @@ class Ragged : public IsaTest {
     for (Alone &s : sequences) {
       ga_error error{};
       ASSERT_EQ(ga_attention_forward(runtime_.handle(), &s.instance.params, &error), GA_OK) << error.message;
+      if (!has_backward(s.c)) continue;
+      ASSERT_EQ(ga_attention_backward(runtime_.handle(), &s.instance.params, &s.instance.backward, &error), GA_OK)
+          << error.message;
     }
   }
 
@@ -212,6 +224,26 @@ void Ragged::expect_same_bits(std::vector<Alone> &sequences, Queries queries, Ke
   ga_error error{};
   ASSERT_EQ(ga_attention_forward(runtime_.handle(), &params, &error), GA_OK) << error.message;
 
+  // Gradients, of NaN where nothing was written
+  const bool backward = has_backward(c) && !paged;
+  Buffer dout(c.dtype, entries, rows, c.heads_q, c.head_dim_v), dq(c.dtype, entries, rows, c.heads_q, c.head_dim);
+  Buffer dgate(c.dtype, entries, rows, c.heads_q, c.head_dim_v);
+  Buffer dk(c.dtype, key_entries, key_rows, c.heads_kv, c.head_dim),
+      dv(c.dtype, key_entries, key_rows, c.heads_kv, c.head_dim_v);
+  if (backward) {
+    for (int64_t b = 0; b < batch; ++b)
+      copy_rows(dout, packed_q ? 0 : b, packed_q ? cu_q[static_cast<size_t>(b)] : 0,
+                sequences[static_cast<size_t>(b)].instance.backward.dout, sequences[static_cast<size_t>(b)].c.seq_q);
+    ga_attention_backward_params g{};
+    g.struct_size = sizeof g;
+    g.dout = dout.tensor();
+    g.dq = dq.tensor();
+    g.dk = dk.tensor();
+    g.dv = dv.tensor();
+    g.dgate = dgate.tensor();
+    ASSERT_EQ(ga_attention_backward(runtime_.handle(), &params, &g, &error), GA_OK) << error.message;
+  }
+
   for (int64_t b = 0; b < batch; ++b) {
     const Alone &s = sequences[static_cast<size_t>(b)];
     const int64_t entry = packed_q ? 0 : b, first = packed_q ? cu_q[static_cast<size_t>(b)] : 0;
@@ -225,6 +257,36 @@ void Ragged::expect_same_bits(std::vector<Alone> &sequences, Queries queries, Ke
     };
     compare(out, s.instance.params.out, "out");
     compare(lse, s.instance.params.lse, "lse");
+    if (backward) {
+      compare(dq, s.instance.backward.dq, "dq");
+      compare(dgate, s.instance.backward.dgate, "dgate");
+      const int64_t key_entry = packed_k ? 0 : b,
+                    first_key = packed_k ? cu_k[static_cast<size_t>(b)] : key_starts[static_cast<size_t>(b)];
+      const auto compare_keys = [&](Buffer &buffer, const ga_tensor &expected, const char *name) {
+        for (int64_t j = 0; j < s.c.seq_k; ++j) {
+          const auto *at = static_cast<const std::byte *>(expected.data) + j * buffer.row_bytes();
+          ASSERT_EQ(std::memcmp(buffer.row(key_entry, first_key + j), at, static_cast<size_t>(buffer.row_bytes())), 0)
+              << name << " of key " << j << " of sequence " << b << ": " << describe(s.c);
+        }
+      };
+      compare_keys(dk, s.instance.backward.dk, "dk");
+      compare_keys(dv, s.instance.backward.dv, "dv");
+      // Rows outside of the sequence: 0, in all their bits.
+      const auto expect_zero = [&](Buffer &buffer, int64_t row) {
+        const std::vector<std::byte> zeros(static_cast<size_t>(buffer.row_bytes()));
+        ASSERT_EQ(std::memcmp(buffer.row(b, row), zeros.data(), zeros.size()), 0)
+            << "row " << row << " of sequence " << b << ": " << describe(s.c);
+      };
+      for (int64_t i = s.c.seq_q; i < (packed_q ? 0 : rows); ++i) {
+        expect_zero(dq, i);
+        expect_zero(dgate, i);
+      }
+      for (int64_t j = 0; j < (packed_k ? 0 : key_rows); ++j) {
+        if (j >= first_key && j < first_key + s.c.seq_k) continue;
+        expect_zero(dk, j);
+        expect_zero(dv, j);
+      }
+    }
     for (int64_t i = s.c.seq_q; i < (packed_q ? 0 : rows); ++i) {
       for (int64_t h = 0; h < c.heads_q; ++h) {
         float value = 0;

@@ -121,7 +121,7 @@ class Pass {
     Real sum = sink == -infinity ? 0 : std::exp(sink - highest);
     for (const Real s : scores_) sum += std::exp(s - highest);
     // The saved L may err by more than a rounding (docs/operator.md: 1e-5).
-    const Real lse = sum == 0 ? -infinity : summed(kept(highest + std::log(sum)), 4);
+    const Real lse = sum == 0 ? -infinity : summed(kept(highest + std::log(sum)), 16);
     std::vector<Real> y(dim_v), dy(dim_v);
     for (size_t n = 0; n < scores_.size(); ++n) {
       const Real weight = stored(std::exp(scores_[n] - highest) / sum);

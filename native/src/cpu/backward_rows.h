@@ -66,6 +66,16 @@ GA_INLINE void store_gradient(const View &view, char *row, const float *from, in
   }
 }
 
+// The power of two at or below x, within what has a reciprocal; 1 of 0, infinity and NaN.
+GA_INLINE float power_below(float x) {
+  union {
+    float f;
+    uint32_t u;
+  } bits = {x};
+  bits.u &= 0x7f800000u;
+  return bits.u == 0 || bits.u > 0x7e000000u ? 1.0f : bits.f;
+}
+
 GA_INLINE void fill_zero(float *to, int64_t count) {
   for (int64_t i = 0; i < count; i++) to[i] = 0;
 }
@@ -273,12 +283,16 @@ float BackwardRows<Product, T>::prepared(const Row &r, int64_t, F &dgate) const 
 template <class Product, class T>
 float BackwardRows<Product, T>::normalized(const Row &r, int64_t h, F &dgate) const {
   const int64_t columns = p_.head_dim_v;
-  F squares = zero();
+  // Beside a sink Y may be so small that its square is none: it is squared as a multiple of its largest element's power of two.
+  F largest = zero(), squares = zero();
+  for (int64_t d = 0; d < columns; d += kWidth) largest = max(largest, abs(value(r, d, lanes_left(d, columns))));
+  const float unit = power_below(reduce_max(largest));
+  const F shrink = set(1 / unit);
   for (int64_t d = 0; d < columns; d += kWidth) {
-    const F y = value(r, d, lanes_left(d, columns));
+    const F y = mul(value(r, d, lanes_left(d, columns)), shrink);
     squares = fma(y, y, squares);
   }
-  const double mean = static_cast<double>(reduce_add(squares)) / static_cast<double>(columns) + p_.norm_eps;
+  const double mean = static_cast<double>(reduce_add(squares)) / static_cast<double>(columns) * unit * unit + p_.norm_eps;
   const F factor = set(mean == 0 ? 0.0f : static_cast<float>(1 / __builtin_sqrt(mean)));  // a row of zeros stays one
 
   const char *weight = p_.norm_weight.data ? p_.norm_weight.at(0, 0, h) : nullptr;

@@ -38,11 +38,9 @@ class BackwardDeterminism : public IsaTest {
 
   void expect_same_bits_on_all_runtimes(const Case &c) {
     const Bits expected = bits_of_run(runtimes_[0]->handle(), c);
-    for (const auto &runtime : runtimes_) {
-      for (int n = 0; n < 2; ++n)
-        EXPECT_TRUE(bits_of_run(runtime->handle(), c) == expected)
-            << runtime->query().threads << " threads: " << describe(c);
-    }
+    for (const auto &runtime : runtimes_)  // the first one once more
+      EXPECT_TRUE(bits_of_run(runtime->handle(), c) == expected)
+          << runtime->query().threads << " threads: " << describe(c);
   }
 
   std::vector<std::unique_ptr<Runtime>> runtimes_;
@@ -65,8 +63,9 @@ TEST_P(BackwardDeterminism, AnyNumberOfThreadsGivesTheSameBits) {
 
 TEST_P(BackwardDeterminism, AnyNumberOfThreadsGivesTheSameBitsForRandomCases) {
   const int64_t cases = setting("GA_RANDOM_CASES", 600) / 15;
+  const int64_t budget = std::min<int64_t>(setting("GA_CASE_BUDGET", 500'000), 500'000);
   for (int64_t n = 0; n < cases; ++n)
-    expect_same_bits_on_all_runtimes(random_backward_case(case_seed(177, n), {.budget = 500'000}));
+    expect_same_bits_on_all_runtimes(random_backward_case(case_seed(177, n), {.budget = budget}));
 }
 
 TEST_P(BackwardDeterminism, NeighborsInTheBatchDoNotChangeASequence) {

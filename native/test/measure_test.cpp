@@ -191,8 +191,9 @@ class Measures : public IsaTest {
 
 TEST_P(Measures, OfRandomCallsAgreeWithFloat64) {
   const int64_t cases = setting("GA_RANDOM_CASES", 600) / 3;
+  const int64_t budget = std::min<int64_t>(setting("GA_CASE_BUDGET", 500'000), 500'000);
   for (int64_t n = 0; n < cases; ++n) {
-    const Case c = random_case(case_seed(47, n), {.budget = 500'000});
+    const Case c = random_case(case_seed(47, n), {.budget = budget});
     announce_case(describe(c));
     Instance instance(c);
     Random random(c.seed + 5);

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <memory>
 #include <numeric>
 
@@ -16,28 +15,12 @@
 namespace gatest {
 namespace {
 
-constexpr int64_t kMost = 100;  // no export allocates so often
-
-// Makes each allocation of call fail in turn, until none is left to fail. call(failed) runs with the failure in force and checks
-// what comes of it once failed() says whether it was. Returns how many failed.
-int64_t for_each_allocation(Fails fails, const std::function<void(const Failure &)> &call) {
-  for (int64_t n = 1; n <= kMost; n++) {
-    const Failure failure(n, fails);
-    call(failure);
-    if (!failure.fired()) return n - 1;
-  }
-  ADD_FAILURE() << "the injection never ends";
-  return kMost;
-}
-
 // Small calls of every path: what they allocate does not depend on how long they take, which under an emulator is long.
 const Shape kSmall[] = {
     {"prefill", 2, 70, 70, 4, 2, 64, 64, true},
     {"decode", 2, 1, 1300, 4, 2, 64, 64, true},
     {"odd", 1, 33, 127, 3, 1, 40, 72, false},
 };
-
-constexpr Fails kBoth[] = {Fails::kOne, Fails::kAllFromThereOn};
 
 TEST(AllocationFailure, OfExportsThatNeedNoMemory) {
   const Runtime runtime(2);

@@ -1,6 +1,7 @@
 #include "failing_allocator.h"
 
 #include <dlfcn.h>
+#include <gtest/gtest.h>
 #include <link.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -91,6 +92,17 @@ Failure::~Failure() { state.armed.store(false); }
 bool Failure::fired() const { return state.fired.load(); }
 
 bool Failure::of_a_thread() const { return state.thread.load(); }
+
+int64_t for_each_allocation(Fails fails, const std::function<void(const Failure &)> &call) {
+  constexpr int64_t most = 100;  // no export allocates so often
+  for (int64_t n = 1; n <= most; n++) {
+    const Failure failure(n, fails);
+    call(failure);
+    if (!failure.fired()) return n - 1;
+  }
+  ADD_FAILURE() << "the injection never ends";
+  return most;
+}
 
 Held held_by_the_library() {
   Held held{};

@@ -5,10 +5,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 namespace gatest {
 
 enum class Fails { kOne, kAllFromThereOn };
+constexpr Fails kBoth[] = {Fails::kOne, Fails::kAllFromThereOn};
 
 // While it lives, the library's n-th allocation (from 1), or every one from there on, fails: memory or threads.
 class Failure {
@@ -23,6 +25,10 @@ class Failure {
   bool fired() const;
   bool of_a_thread() const;  // whether what failed was to start a thread
 };
+
+// Makes each allocation of call fail in turn, until none is left to fail. call(failure) runs with it in force and checks what
+// comes of it where it fired. Returns how many failed.
+int64_t for_each_allocation(Fails fails, const std::function<void(const Failure &)> &call);
 
 // What the library holds at present.
 struct Held {

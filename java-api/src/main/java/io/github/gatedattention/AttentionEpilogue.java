@@ -173,12 +173,9 @@ public final class AttentionEpilogue implements AutoCloseable {
                 throw new IllegalArgumentException(
                         "width is " + width + ", but must be a multiple of 8 from 8 to " + MOST_WIDTH);
             }
-            if (!dataType.isFloating()) {
-                throw new IllegalArgumentException("dataType is " + dataType + ", but must be F32, BF16 or F16");
-            }
-            Backend chosen = backend != null ? backend : Backend.best();
-            int workers = GatedAttention.Builder.workers(threadsGiven, threads);
-            GatedAttention.Builder.requireAvailable(chosen);
+            BuilderCheck.floating(dataType);
+            int workers = BuilderCheck.workers(threadsGiven, threads);
+            Backend chosen = BuilderCheck.available(backend);
             return new AttentionEpilogue(
                     new EpilogueSettings(width, dataType, gate, workers, maxInstructionSet), chosen);
         }

@@ -313,19 +313,11 @@ public final class AttentionPrologue implements AutoCloseable {
          * @throws GatedAttentionException when the backend is not available or its threads cannot be had
          */
         public AttentionPrologue build() {
-            GatedAttention.Builder.checkHeads("queryHeads", queryHeads);
             int kvHeads = keyValueHeadsGiven ? keyValueHeads : queryHeads;
-            GatedAttention.Builder.checkHeads("keyValueHeads", kvHeads);
-            if (queryHeads % kvHeads != 0) {
-                throw new IllegalArgumentException(
-                        "queryHeads is " + queryHeads + ", which is no multiple of keyValueHeads, " + kvHeads);
-            }
-            GatedAttention.Builder.checkDim("headDim", headDim);
             int valueDim = valueHeadDimGiven ? valueHeadDim : headDim;
-            GatedAttention.Builder.checkDim("valueHeadDim", valueDim);
-            if (!dataType.isFloating()) {
-                throw new IllegalArgumentException("dataType is " + dataType + ", but must be F32, BF16 or F16");
-            }
+            BuilderCheck.heads(queryHeads, kvHeads);
+            BuilderCheck.dims(headDim, valueDim);
+            BuilderCheck.floating(dataType);
             if (norm && !(normEps >= 0 && normEps < Float.POSITIVE_INFINITY)) {
                 throw new IllegalArgumentException("eps is " + normEps + ", but must be finite and at least 0");
             }
@@ -337,9 +329,8 @@ public final class AttentionPrologue implements AutoCloseable {
                 throw new IllegalArgumentException(
                         "positions is " + positions + ", but must be 1 to " + MOST_POSITIONS);
             }
-            Backend chosen = backend != null ? backend : Backend.best();
-            int workers = GatedAttention.Builder.workers(threadsGiven, threads);
-            GatedAttention.Builder.requireAvailable(chosen);
+            int workers = BuilderCheck.workers(threadsGiven, threads);
+            Backend chosen = BuilderCheck.available(backend);
             PrologueSettings settings = new PrologueSettings(
                     queryHeads,
                     kvHeads,

@@ -9,6 +9,21 @@ final class CallCheck {
 
     private CallCheck() {}
 
+    static void check(Settings settings, Operands o) {
+        check(
+                settings,
+                o.q(),
+                o.k(),
+                o.v(),
+                o.gate(),
+                o.out(),
+                o.normWeight(),
+                o.sequences(),
+                o.lse(),
+                o.sink(),
+                o.scales());
+    }
+
     static void check(
             Settings settings,
             Tensor q,

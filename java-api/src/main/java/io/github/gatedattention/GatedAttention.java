@@ -271,11 +271,6 @@ public final class GatedAttention implements AutoCloseable {
 
     /** The settings of a {@link GatedAttention}. {@link #queryHeads} and {@link #headDim} have no default. */
     public static final class Builder {
-        private static final int MIN_HEAD_DIM = 8;
-        private static final int MAX_HEAD_DIM = 512;
-        private static final int MAX_THREADS = 1024;
-        private static final int MAX_HEADS = 1 << 20;
-
         private int queryHeads;
         private int keyValueHeads;
         private int headDim;
@@ -466,19 +461,11 @@ public final class GatedAttention implements AutoCloseable {
          * @throws GatedAttentionException when the backend is not available or its threads cannot be had
          */
         public GatedAttention build() {
-            checkHeads("queryHeads", queryHeads);
             int kvHeads = keyValueHeadsGiven ? keyValueHeads : queryHeads;
-            checkHeads("keyValueHeads", kvHeads);
-            if (queryHeads % kvHeads != 0) {
-                throw new IllegalArgumentException(
-                        "queryHeads is " + queryHeads + ", which is no multiple of keyValueHeads, " + kvHeads);
-            }
-            checkDim("headDim", headDim);
             int valueDim = valueHeadDimGiven ? valueHeadDim : headDim;
-            checkDim("valueHeadDim", valueDim);
-            if (!dataType.isFloating()) {
-                throw new IllegalArgumentException("dataType is " + dataType + ", but must be F32, BF16 or F16");
-            }
+            BuilderCheck.heads(queryHeads, kvHeads);
+            BuilderCheck.dims(headDim, valueDim);
+            BuilderCheck.floating(dataType);
             float factor = scaleGiven ? scale : (float) (1 / Math.sqrt(headDim));
             if (!Float.isFinite(factor)) {
                 throw new IllegalArgumentException("scale is " + factor + ", but must be finite");
@@ -487,9 +474,8 @@ public final class GatedAttention implements AutoCloseable {
                 throw new IllegalArgumentException(
                         "softcap is " + softcap + ", but must be finite and above 0, or 0 for none");
             }
-            int workers = workers(threadsGiven, threads);
-            Backend chosen = backend != null ? backend : Backend.best();
-            requireAvailable(chosen);
+            int workers = BuilderCheck.workers(threadsGiven, threads);
+            Backend chosen = BuilderCheck.available(backend);
             Settings settings = new Settings(
                     queryHeads,
                     kvHeads,
@@ -503,37 +489,6 @@ public final class GatedAttention implements AutoCloseable {
                     workers,
                     maxInstructionSet);
             return new GatedAttention(settings, chosen, executor);
-        }
-
-        static int workers(boolean given, int threads) {
-            int workers =
-                    given ? threads : Math.min(MAX_THREADS, Runtime.getRuntime().availableProcessors());
-            if (workers < 1 || workers > MAX_THREADS) {
-                throw new IllegalArgumentException("threads is " + workers + ", but must be 1 to " + MAX_THREADS);
-            }
-            return workers;
-        }
-
-        static void requireAvailable(Backend backend) {
-            String reason = backend.unavailableReason();
-            if (reason != null) {
-                throw new GatedAttentionException(
-                        Status.UNSUPPORTED,
-                        "backend " + backend + " is not available: " + reason + "; Backend.java() works everywhere");
-            }
-        }
-
-        static void checkHeads(String name, int heads) {
-            if (heads < 1 || heads > MAX_HEADS) {
-                throw new IllegalArgumentException(name + " is " + heads + ", but must be 1 to " + MAX_HEADS);
-            }
-        }
-
-        static void checkDim(String name, int dim) {
-            if (dim < MIN_HEAD_DIM || dim > MAX_HEAD_DIM || dim % MIN_HEAD_DIM != 0) {
-                throw new IllegalArgumentException(name + " is " + dim + ", but must be a multiple of " + MIN_HEAD_DIM
-                        + " from " + MIN_HEAD_DIM + " to " + MAX_HEAD_DIM);
-            }
         }
     }
 }

@@ -58,7 +58,7 @@ final class JavaEngine implements Engine {
     @Override
     public PreparedForward prepare(Operands operands) {
         checkOpen();
-        check(operands);
+        CallCheck.check(settings, operands);
         return new Prepared(this, operands);
     }
 
@@ -122,21 +122,6 @@ final class JavaEngine implements Engine {
         ValueStatistics statistics = path.measure(values, probe, checkAccess("values", values));
         checkStillOpen("values", values);
         return statistics;
-    }
-
-    private void check(Operands o) {
-        CallCheck.check(
-                settings,
-                o.q(),
-                o.k(),
-                o.v(),
-                o.gate(),
-                o.out(),
-                o.normWeight(),
-                o.sequences(),
-                o.lse(),
-                o.sink(),
-                o.scales());
     }
 
     @SuppressWarnings("ShortCircuitBoolean") // every tensor is to be checked
@@ -226,7 +211,7 @@ final class JavaEngine implements Engine {
     @Override
     public Plan explain(Operands operands) {
         checkOpen();
-        check(operands);
+        CallCheck.check(settings, operands);
         return path.plan(operands, Work.of(settings, operands));
     }
 

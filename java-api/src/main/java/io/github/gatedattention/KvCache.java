@@ -546,10 +546,9 @@ public final class KvCache implements AutoCloseable {
                 checkRange("entries", blocks, CacheSequences.MOST);
                 checkRange("capacity", tokens, MAX_CAPACITY);
             }
-            GatedAttention.Builder.checkHeads("keyValueHeads", keyValueHeads);
-            GatedAttention.Builder.checkDim("headDim", headDim);
+            BuilderCheck.heads("keyValueHeads", keyValueHeads);
             int valueDim = valueHeadDimGiven ? valueHeadDim : headDim;
-            GatedAttention.Builder.checkDim("valueHeadDim", valueDim);
+            BuilderCheck.dims(headDim, valueDim);
             if (!dataType.isFloating() && dataType != DataType.I8) {
                 throw new IllegalArgumentException("dataType is " + dataType + ", but must be F32, BF16, F16 or I8");
             }

@@ -8,18 +8,7 @@ final class MeasureCheck {
 
     /** The operands must be those of a forward call that wrote its log-sum-exps and left its queries. */
     static void check(Settings settings, Operands o) {
-        CallCheck.check(
-                settings,
-                o.q(),
-                o.k(),
-                o.v(),
-                o.gate(),
-                o.out(),
-                o.normWeight(),
-                o.sequences(),
-                o.lse(),
-                o.sink(),
-                o.scales());
+        CallCheck.check(settings, o);
         if (o.scales() != null) {
             throw new UnsupportedOperationException("k is I8; a measurement takes keys of F32, BF16 or F16");
         }

@@ -160,6 +160,7 @@ public final class GatedAttention implements AutoCloseable {
      * @param probe what is wanted
      * @return the measurements, the same bits for any number of threads
      * @throws IllegalArgumentException when a tensor does not fit, or {@code lse} is null
+     * @throws UnsupportedOperationException when the keys are I8
      * @throws IllegalStateException when this instance or the arena of a tensor is closed
      * @throws WrongThreadException when the arena of a tensor is confined to another thread
      * @throws GatedAttentionException when native code fails

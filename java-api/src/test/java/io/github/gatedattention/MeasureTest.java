@@ -272,6 +272,17 @@ class MeasureTest {
                                 probe))
                         .hasMessageContaining("q has 32 elements")
                         .hasMessageContaining("40");
+                Operands whole = Operands.of(
+                                o.q(),
+                                Tensor.allocate(arena, DataType.I8, o.k().shape()),
+                                Tensor.allocate(arena, DataType.I8, o.v().shape()),
+                                o.gate(),
+                                o.out())
+                        .withLse(o.lse())
+                        .withScales(new Scales(scales(arena, o.k()), scales(arena, o.v())));
+                assertThatThrownBy(() -> attention.measure(whole, probe))
+                        .isInstanceOf(UnsupportedOperationException.class)
+                        .hasMessageContaining("k is I8");
                 assertThatThrownBy(
                                 () -> attention.measure(Tensor.allocate(arena, DataType.I32, 4), ValueProbe.values()))
                         .hasMessageContaining("values is I32");
@@ -288,6 +299,10 @@ class MeasureTest {
                 assertThatThrownBy(() -> attention.measure(o, probe)).isInstanceOf(IllegalStateException.class);
             }
         }
+    }
+
+    private static Tensor scales(Arena arena, Tensor of) {
+        return Tensor.allocate(arena, DataType.F32, of.dim(0), of.dim(1), of.dim(2));
     }
 
     @ParameterizedTest

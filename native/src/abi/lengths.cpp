@@ -3,6 +3,8 @@
 #include <cinttypes>
 #include <initializer_list>
 
+#include "core/sequence.h"
+
 namespace ga {
 namespace {
 

@@ -1,6 +1,7 @@
 #include "core/backward_schedule.h"
 
 #include "core/layout.h"
+#include "core/sequence.h"
 
 namespace ga {
 namespace {

@@ -1,5 +1,7 @@
 #include "core/cost.h"
 
+#include "core/sequence.h"
+
 namespace ga {
 namespace {
 

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstring>
 
+#include "core/sequence.h"
+
 namespace ga {
 namespace {
 

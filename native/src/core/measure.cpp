@@ -6,6 +6,7 @@
 
 #include "core/kernels.h"
 #include "core/mask.h"
+#include "core/sequence.h"
 
 namespace ga {
 namespace {

@@ -5,7 +5,11 @@
 
 // Every function that a kernel file includes from here is forced inline: an out-of-line copy compiled for one
 // instruction set could be the one that the linker keeps for all.
+#ifdef __CUDACC__
+#define GA_ALWAYS_INLINE __host__ __device__ __forceinline__
+#else
 #define GA_ALWAYS_INLINE inline __attribute__((always_inline))
+#endif
 
 namespace ga {
 

@@ -68,10 +68,6 @@ struct Problem : Output {
   }
 };
 
-// Whatever the arrays of lengths hold: values that are out of range count as the nearest allowed one. They are refused before
-// anything is computed, and must not harm before that.
-Sequence sequence_of(const Problem &p, int64_t b);
-
 // A call that merges partial results over disjoint sets of keys.
 struct Merge : Output {
   int64_t count;

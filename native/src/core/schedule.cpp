@@ -3,6 +3,7 @@
 #include <initializer_list>
 
 #include "core/layout.h"
+#include "core/sequence.h"
 
 namespace ga {
 namespace {

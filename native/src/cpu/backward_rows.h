@@ -12,6 +12,7 @@
 
 #include <type_traits>
 
+#include "core/sequence.h"
 #include "cpu/epilogue.h"
 #include "cpu/pack.h"
 #include "cpu/slope.h"

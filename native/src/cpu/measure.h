@@ -6,6 +6,7 @@
 
 #include "core/mask.h"
 #include "core/measure.h"
+#include "core/sequence.h"
 #include "cpu/math.h"
 #include "cpu/pack.h"
 

@@ -25,8 +25,8 @@ import org.openjdk.jmh.annotations.Warmup;
 @SuppressWarnings("NullAway.Init") // JMH calls open() first
 public class TrainingBenchmark {
     /** The shape. */
-    @Param({"S512", "S1024", "S2048"})
-    public Workload workload = Workload.S512;
+    @Param({"STEP_512", "STEP_1024", "STEP_2048"})
+    public Workload workload = Workload.STEP_512;
 
     /** Who computes; the launcher leaves out what cannot be loaded. */
     @Param

@@ -43,8 +43,21 @@ public enum Workload {
      * longest, which causal attention on the rows in use does not differ from.
      */
     RAGGED_512_B8(8, 16, 8, 512, 128, 512, 48, 256, 100, 7, 333, 180, 64),
+    /** A step of training, 512 tokens, 16/8 heads, D 128: the result, and the gradients of all operands from one of it. */
+    STEP_512(512, Gating.ELEMENTWISE),
+    /** A step of training, 1,024 tokens, 16/8 heads, D 128. */
+    STEP_1024(1024, Gating.ELEMENTWISE),
+    /** A step of training, 2,048 tokens, 16/8 heads, D 128. */
+    STEP_2048(2048, Gating.ELEMENTWISE),
+    /** {@link #STEP_1024} without a gate. */
+    STEP_1024_UNGATED(1024, Gating.NONE),
+    /** {@link #STEP_1024} with a score per head. */
+    STEP_1024_HEADWISE(1024, Gating.HEADWISE),
     /** One query, one key, one head, D 8: the call is most of the time. */
     CALL(1, 1, 1, 1, 1, 8, Gating.ELEMENTWISE);
+
+    /** How many forward passes the products of a step are: two of them forward, five backward. */
+    private static final double STEP_PASSES = 3.5;
 
     /** Beyond what any cache of today keeps for one process, in bytes of f32. */
     private static final long BEYOND_CACHES = 200L << 20;
@@ -57,6 +70,8 @@ public enum Workload {
     @SuppressWarnings("ImmutableEnumChecker") // never written
     private final int[] lengths; // empty: all are full
 
+    private final boolean step;
+
     Workload(int queryHeads, int keyValueHeads, int queries, int keys, int dim) {
         this(1, queryHeads, keyValueHeads, queries, keys, dim, Gating.ELEMENTWISE);
     }
@@ -65,6 +80,15 @@ public enum Workload {
         shape = new AttentionShape(batch, queryHeads, keyValueHeads, queries, keys, dim, true, Layout.SEQUENCE_MAJOR);
         this.gating = gating;
         this.lengths = new int[0];
+        this.step = false;
+    }
+
+    /** A step of training. */
+    Workload(int tokens, Gating gating) {
+        shape = new AttentionShape(1, 16, 8, tokens, tokens, 128, true, Layout.SEQUENCE_MAJOR);
+        this.gating = gating;
+        this.lengths = new int[0];
+        this.step = true;
     }
 
     Workload(int batch, int queryHeads, int keyValueHeads, int longest, int dim, int... lengths) {
@@ -72,6 +96,7 @@ public enum Workload {
                 batch, queryHeads, keyValueHeads, longest, longest, dim, true, Layout.SEQUENCE_MAJOR);
         this.gating = Gating.ELEMENTWISE;
         this.lengths = lengths;
+        this.step = false;
     }
 
     /** {@return whether sequences have lengths of their own} */
@@ -88,8 +113,16 @@ public enum Workload {
         return isRagged() ? lengths[b] : shape.queryLength();
     }
 
-    /** {@return floating-point operations of the two matrix products, rows of padding left out} */
+    /** {@return whether it is a step of training: forward and backward} */
+    public boolean isStep() {
+        return step;
+    }
+
+    /** {@return floating-point operations of all matrix products, rows of padding left out} */
     public long flop() {
+        if (step) {
+            return (long) (STEP_PASSES * shape.flop());
+        }
         if (!isRagged()) {
             return shape.flop();
         }

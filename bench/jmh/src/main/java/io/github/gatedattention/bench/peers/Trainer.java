@@ -2,6 +2,7 @@ package io.github.gatedattention.bench.peers;
 
 import io.github.gatedattention.bench.Inputs;
 import io.github.gatedattention.bench.Precision;
+import java.util.Arrays;
 import java.util.List;
 
 /** One implementation, ready to compute one workload forward and backward, over and over with the same operands. */
@@ -32,6 +33,18 @@ public interface Trainer extends AutoCloseable {
         Kind(Implementation implementation, String tuning) {
             this.implementation = implementation;
             this.tuning = tuning;
+        }
+
+        /**
+         * {@return the implementation as a trainer}
+         *
+         * @param implementation one of those that {@link #implementation} gives
+         */
+        public static Kind of(Implementation implementation) {
+            return Arrays.stream(values())
+                    .filter(kind -> kind.implementation == implementation)
+                    .findFirst()
+                    .orElseThrow(() -> new UnsupportedOperationException(implementation + " has no gradients"));
         }
 
         /** {@return the same implementation, forward} */

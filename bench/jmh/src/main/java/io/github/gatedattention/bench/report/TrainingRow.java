@@ -19,9 +19,6 @@ import org.openjdk.jmh.results.RunResult;
  */
 record TrainingRow(Workload workload, Trainer.Kind trainer, double nanos, double error)
         implements Comparable<TrainingRow> {
-    /** How many forward passes the products of a step are: two of them forward, five backward. */
-    private static final double FORWARD_PASSES = 3.5;
-
     private static final Comparator<TrainingRow> ORDER =
             Comparator.comparing(TrainingRow::workload).thenComparing(TrainingRow::trainer);
 
@@ -43,7 +40,7 @@ record TrainingRow(Workload workload, Trainer.Kind trainer, double nanos, double
     }
 
     double gigaflops() {
-        return FORWARD_PASSES * workload.shape().flop() / nanos;
+        return workload.flop() / nanos;
     }
 
     @Override

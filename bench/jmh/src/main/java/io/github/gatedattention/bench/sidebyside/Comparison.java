@@ -2,6 +2,7 @@ package io.github.gatedattention.bench.sidebyside;
 
 import io.github.gatedattention.bench.Workload;
 import io.github.gatedattention.bench.peers.Implementation;
+import io.github.gatedattention.bench.peers.Trainer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -60,6 +61,14 @@ record Comparison(Section section, String name, List<Entry> entries) {
             Implementation.INT8_BF16,
             Implementation.PAGED_INT8_BF16);
 
+    private static final List<List<Workload>> STEPS = List.of(
+            List.of(Workload.STEP_512),
+            List.of(Workload.STEP_1024_UNGATED, Workload.STEP_1024_HEADWISE, Workload.STEP_1024),
+            List.of(Workload.STEP_2048));
+
+    private static final List<Implementation> TRAINERS =
+            Arrays.stream(Trainer.Kind.values()).map(Trainer.Kind::implementation).toList();
+
     /** Who pads computes the whole batch. */
     private static final List<Implementation> BATCHES = List.of(
             Implementation.PACKED_BF16,
@@ -95,6 +104,9 @@ record Comparison(Section section, String name, List<Entry> entries) {
             all.add(of(Section.SERVING, List.of(workload), CACHES, List.of(threads)));
         }
         all.add(of(Section.SERVING, List.of(Workload.RAGGED_512_B8), BATCHES, List.of(threads)));
+        for (List<Workload> steps : STEPS) {
+            all.add(of(Section.TRAINING, steps, TRAINERS, List.of(threads)));
+        }
         List<Implementation> calls = Arrays.stream(Implementation.values())
                 .filter(implementation -> !implementation.isForServing())
                 .toList();

@@ -15,6 +15,12 @@ enum Section {
             "Serving",
             "Decode on caches of other types and on pages, and prompts of 8 sequences of 7 to 512 tokens: packed, or padded to the"
                     + " longest by those who cannot pack."),
+    /** The result and its gradients. */
+    TRAINING(
+            "Training",
+            "A step: the result, and the gradients of q, k, v and gate from one of it; error is that of the worst gradient. This"
+                    + " library keeps the result and the log-sum-exp from forward to backward, PyTorch has autograd record its"
+                    + " attention and its separate gate. A step counts as 3.5 forward passes."),
     /** The smallest problem there is. */
     CALL("What a call costs", "One head, one query, one key, D 8, one thread: the call is most of the time.");
 

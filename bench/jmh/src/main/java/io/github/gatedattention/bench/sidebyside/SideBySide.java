@@ -4,6 +4,7 @@ import static io.github.gatedattention.bench.report.Markdown.format;
 
 import io.github.gatedattention.bench.peers.Host;
 import io.github.gatedattention.bench.peers.Implementation;
+import io.github.gatedattention.bench.peers.Trainer;
 import io.github.gatedattention.bench.report.Machine;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -75,6 +76,9 @@ public record SideBySide(
         Map<String, String> tuning = new LinkedHashMap<>();
         for (Implementation implementation : Implementation.values()) {
             tuning.put(implementation.title(), implementation.tuning());
+        }
+        for (Trainer.Kind trainer : Trainer.Kind.values()) {
+            tuning.put(trainer.implementation().title() + ", training", trainer.tuning());
         }
         Map<String, String> environment = new LinkedHashMap<>();
         for (Host host : Host.values()) {

@@ -1,6 +1,5 @@
 package io.github.gatedattention.bench.sidebyside;
 
-import io.github.gatedattention.bench.peers.Peer;
 import java.util.Arrays;
 import java.util.concurrent.TimeUnit;
 
@@ -23,14 +22,14 @@ final class TimedCalls {
     private TimedCalls() {}
 
     /** Calls until everything is compiled; returns how long the last call took. */
-    static double warmUp(Peer peer) {
+    static double warmUp(Runnable call) {
         long begin = System.nanoTime();
         long now = begin;
         double last = 0;
         for (int calls = 0;
                 now - begin < MOST_WARM_NANOS && (calls < WARM_CALLS || now - begin < WARM_NANOS);
                 calls++) {
-            peer.forward();
+            call.run();
             long end = System.nanoTime();
             last = end - now;
             now = end;
@@ -39,10 +38,10 @@ final class TimedCalls {
     }
 
     /** One turn; {@code nanos} is about how long a call takes. */
-    static Protocol.Timed measure(Peer peer, Protocol.Turn turn, double nanos) {
+    static Protocol.Timed measure(Runnable call, Protocol.Turn turn, double nanos) {
         int together = nanos < SHORT_NANOS ? (int) Math.ceil(SAMPLE_NANOS / Math.max(nanos, 1)) : 1;
         if (nanos < LONG_NANOS) {
-            warm(peer, TimeUnit.MILLISECONDS.toNanos(turn.warmMillis()));
+            warm(call, TimeUnit.MILLISECONDS.toNanos(turn.warmMillis()));
         }
         long enough = TimeUnit.MILLISECONDS.toNanos(turn.turnMillis());
         long most = TimeUnit.MILLISECONDS.toNanos(turn.mostMillis());
@@ -52,7 +51,7 @@ final class TimedCalls {
         for (long spent = 0; spent < most && (spent < enough || count < turn.leastCalls()); ) {
             long start = System.nanoTime();
             for (int i = 0; i < together; i++) {
-                peer.forward();
+                call.run();
             }
             long end = System.nanoTime();
             if (count == samples.length) {
@@ -64,10 +63,10 @@ final class TimedCalls {
         return new Protocol.Timed((long) count * together, Statistics.median(Arrays.copyOf(samples, count)));
     }
 
-    private static void warm(Peer peer, long nanos) {
+    private static void warm(Runnable call, long nanos) {
         long begin = System.nanoTime();
         do {
-            peer.forward();
+            call.run();
         } while (System.nanoTime() - begin < nanos);
     }
 }

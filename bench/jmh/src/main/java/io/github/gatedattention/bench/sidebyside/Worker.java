@@ -6,9 +6,11 @@ import io.github.gatedattention.bench.Expected;
 import io.github.gatedattention.bench.Inputs;
 import io.github.gatedattention.bench.PeerProbe;
 import io.github.gatedattention.bench.Run;
+import io.github.gatedattention.bench.TrainingExpected;
 import io.github.gatedattention.bench.Workload;
 import io.github.gatedattention.bench.peers.Implementation;
 import io.github.gatedattention.bench.peers.Peer;
+import io.github.gatedattention.bench.peers.Trainer;
 import java.io.BufferedReader;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
@@ -33,7 +35,10 @@ final class Worker {
     private final Map<Entry, Candidate> open = new HashMap<>();
     private final int threads = Run.threads();
 
-    private record Candidate(Peer peer, double nanos) {}
+    private record Candidate(Timed timed, double nanos) {}
+
+    /** What is timed, after its result was compared with float64. */
+    private record Timed(Runnable call, Runnable close, double error) {}
 
     private Worker() {}
 
@@ -66,14 +71,26 @@ final class Worker {
     private Protocol.Answer open(Entry entry) throws Exception {
         Workload workload = entry.workload();
         Implementation implementation = entry.implementation();
-        Peer peer = create(workload, implementation);
-        peer.forward();
-        double error = error(workload, implementation, peer);
+        Timed timed = workload.isStep() ? step(workload, implementation) : forward(workload, implementation);
         Cores.warm(threads, WAKE);
-        Candidate candidate = new Candidate(peer, TimedCalls.warmUp(peer));
+        Candidate candidate = new Candidate(timed, TimedCalls.warmUp(timed.call()));
         open.put(entry, candidate);
         System.gc(); // the operands' arrays: not while someone else is measured
-        return new Protocol.Opened(error, candidate.nanos());
+        return new Protocol.Opened(timed.error(), candidate.nanos());
+    }
+
+    private Timed forward(Workload workload, Implementation implementation) throws Exception {
+        Peer peer = create(workload, implementation);
+        peer.forward();
+        return new Timed(peer::forward, peer::close, error(workload, implementation, peer));
+    }
+
+    private Timed step(Workload workload, Implementation implementation) throws IOException {
+        Inputs inputs = Inputs.of(workload, implementation.precision());
+        TrainingExpected expected = TrainingExpected.of(inputs);
+        Trainer trainer = Trainer.Kind.of(implementation).create(inputs, expected.dOut(), threads);
+        trainer.step();
+        return new Timed(trainer::step, trainer::close, expected.worstError(trainer.gradients()));
     }
 
     private static double error(Workload workload, Implementation implementation, Peer peer) throws IOException {
@@ -94,13 +111,13 @@ final class Worker {
             return new Protocol.Refused(entry + " is not open");
         }
         Cores.warm(threads, WAKE);
-        return TimedCalls.measure(candidate.peer(), turn, candidate.nanos());
+        return TimedCalls.measure(candidate.timed().call(), turn, candidate.nanos());
     }
 
     private Protocol.Answer close(Entry entry) {
         Candidate candidate = open.remove(entry);
         if (candidate != null) {
-            candidate.peer().close();
+            candidate.timed().close().run();
             System.gc();
         }
         return new Protocol.Closed();

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.gatedattention.bench.Workload;
 import io.github.gatedattention.bench.peers.Implementation;
+import io.github.gatedattention.bench.peers.Trainer;
 import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -62,6 +63,24 @@ class ComparisonTest {
         // Fewer bytes are read from an int8 cache, and a share of the peak is a share of reading those.
         assertThat(Peak.request(new Entry(Workload.DECODE_512, Implementation.PAGED_INT8_BF16, 2), true))
                 .isEqualTo("read " + (2 * 512 * 8 * (128 + 4) + 2 * 3 * 16 * 128) + " 2");
+    }
+
+    /** Steps of training by whoever has gradients; one is more work than a forward pass. */
+    @Test
+    void trainersTakeTurns() {
+        List<Comparison> training = Comparison.all(2, 2).stream()
+                .filter(comparison -> comparison.section() == Section.TRAINING)
+                .toList();
+        assertThat(training)
+                .extracting(Comparison::name)
+                .containsExactly("TRAINING STEP_512", "TRAINING STEP_1024", "TRAINING STEP_2048");
+        assertThat(training.stream().flatMap(c -> c.entries().stream()))
+                .allMatch(entry -> entry.workload().isStep())
+                .extracting(entry -> Trainer.Kind.of(entry.implementation()))
+                .contains(Trainer.Kind.values());
+        assertThat(Workload.STEP_512.flop()).isEqualTo(Workload.S512.flop() * 7 / 2);
+        assertThat(Peak.request(new Entry(Workload.STEP_512, Implementation.PYTORCH_F32, 2), true))
+                .isEqualTo("fma_f32 2");
     }
 
     @Test

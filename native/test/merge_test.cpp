@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -46,9 +47,10 @@ class Merges : public IsaTest {
 
 TEST_P(Merges, OfPartsOfRandomCallsAgreeWithFloat64) {
   const int64_t cases = setting("GA_RANDOM_CASES", 600) / 3;
+  const int64_t budget = std::min<int64_t>(setting("GA_CASE_BUDGET", 1'000'000), 1'000'000);
   int64_t split = 0;
   for (int64_t n = 0; n < cases; ++n) {
-    const Case c = random_case(case_seed(31, n), {.budget = 1'000'000});
+    const Case c = random_case(case_seed(31, n), {.budget = budget});
     if (!can_split(c)) continue;
     announce_case(describe(c));
     ++split;

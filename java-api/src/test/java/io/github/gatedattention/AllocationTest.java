@@ -9,6 +9,8 @@ import io.github.gatedattention.testing.Sample;
 import io.github.gatedattention.testing.Target;
 import java.lang.foreign.Arena;
 import java.lang.management.ManagementFactory;
+import java.time.Duration;
+import java.util.function.LongSupplier;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
@@ -24,41 +26,34 @@ class AllocationTest {
     private static final Setting SETTING = Setting.causal(64)
             .withGate(Activation.SIGMOID, Combination.MULTIPLY)
             .withPre(Setting.Pre.RMS_NORM, 1e-6f);
-    private static final int WARM_UP = 30_000;
-    private static final int CALLS = 10_000;
+    private static final int MANY = 10_000;
+    private static final int FEW = 100;
     private static final int ROUNDS = 5;
+    private static final Duration MOST_WARM_UP = Duration.ofSeconds(30);
 
-    /**
-     * The least that this thread allocates in {@link #CALLS} calls, of {@link #ROUNDS} rounds: what calls allocate, they allocate in
-     * every round; the JIT, deoptimizing now and then, does not.
-     */
+    /** The least that this thread allocates in {@link #MANY} calls. */
     private static long bytes(Runnable call) {
-        for (int n = 0; n < WARM_UP; n++) {
-            call.run();
-        }
-        long least = Long.MAX_VALUE;
-        for (int round = 0; round < ROUNDS; round++) {
-            long before = THREADS.getCurrentThreadAllocatedBytes();
-            for (int n = 0; n < CALLS; n++) {
-                call.run();
-            }
-            least = Math.min(least, THREADS.getCurrentThreadAllocatedBytes() - before);
-        }
-        return least;
+        return least(call, MANY, THREADS::getCurrentThreadAllocatedBytes);
     }
 
-    /** The same for calls that take longer, all threads counted. */
+    /** The least that all threads allocate in {@link #FEW} calls, which take longer. */
     private static long bytesOfAllThreads(Runnable call) {
-        for (int n = 0; n < 2000; n++) {
-            call.run();
-        }
+        return least(call, FEW, THREADS::getTotalThreadAllocatedBytes);
+    }
+
+    /**
+     * What calls allocate, they allocate in every round; the JIT, deoptimizing now and then, does not. It compiles in the
+     * background, later on a busy machine: rounds that allocate are warm-up as long as that may take.
+     */
+    private static long least(Runnable call, int calls, LongSupplier allocated) {
+        long end = System.nanoTime() + MOST_WARM_UP.toNanos();
         long least = Long.MAX_VALUE;
-        for (int round = 0; round < ROUNDS; round++) {
-            long before = THREADS.getTotalThreadAllocatedBytes();
-            for (int n = 0; n < 100; n++) {
+        for (int round = 0; least > 0 && (round < ROUNDS || System.nanoTime() < end); round++) {
+            long before = allocated.getAsLong();
+            for (int n = 0; n < calls; n++) {
                 call.run();
             }
-            least = Math.min(least, THREADS.getTotalThreadAllocatedBytes() - before);
+            least = Math.min(least, allocated.getAsLong() - before);
         }
         return least;
     }

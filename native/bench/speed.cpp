@@ -200,7 +200,7 @@ void measure(ga_runtime runtime, const Shape &s) {
 
 int main(int argc, char **argv) {
   const std::string pattern = argc > 1 ? argv[1] : "";
-  ga_runtime_options options{sizeof options, kThreads, GA_ISA_COUNT};
+  ga_runtime_options options{sizeof options, kThreads, GA_ISA_COUNT, GA_DEVICE_CPU, 0, nullptr};
   ga_runtime runtime = 0;
   ga_error error{};
   require(ga_runtime_create(&options, &runtime, &error), error);

@@ -38,8 +38,10 @@ enum {
   GA_INVALID_ARGUMENT = 1, /* a value is outside its range, or two values do not fit each other */
   GA_INVALID_HANDLE = 2,   /* the runtime was closed, or never was one */
   GA_UNSUPPORTED = 3,      /* valid, but this build or machine cannot do it */
-  GA_OUT_OF_MEMORY = 4,    /* scratch memory could not be had; the runtime stays usable */
-  GA_INTERNAL = 5          /* a defect of the library */
+  GA_OUT_OF_MEMORY = 4,    /* memory could not be had; the runtime stays usable */
+  GA_INTERNAL = 5,         /* a defect of the library */
+  GA_UNAVAILABLE = 6,      /* what a device needs is missing: a library, a driver, a device, or a newer one of them */
+  GA_DEVICE_FAILED = 7     /* the device failed, now or before; every later call on it says what came first */
 };
 
 /* Element types. Accumulation is always f32. */
@@ -49,6 +51,17 @@ enum { GA_F32 = 0, GA_BF16 = 1, GA_F16 = 2, GA_I32 = 3, GA_I8 = 4 };
 /* Instruction sets in rising order; a runtime uses the best one that the machine has and max_isa allows. */
 typedef int32_t ga_isa;
 enum { GA_ISA_SCALAR = 0, GA_ISA_NEON = 1, GA_ISA_AVX2 = 2, GA_ISA_AVX512 = 3, GA_ISA_AVX512_BF16 = 4, GA_ISA_COUNT = 5 };
+
+/* Where a runtime computes, and where the memory of its calls lies. */
+typedef int32_t ga_device;
+enum { GA_DEVICE_CPU = 0, GA_DEVICE_CUDA = 1 };
+
+/* Memory that ga_memory_allocate gives. */
+typedef int32_t ga_memory;
+enum {
+  GA_MEMORY_DEVICE = 0, /* of the runtime's device: the host cannot touch it */
+  GA_MEMORY_PINNED = 1  /* of the host, and copied from and to without waiting */
+};
 
 /* a(G), the function applied to the gate's scores. */
 typedef int32_t ga_activation;
@@ -100,20 +113,34 @@ typedef struct ga_error {
   char message[508]; /* UTF-8, always terminated */
 } ga_error;
 
-/* Threads and their scratch memory. A number, so that a stale or foreign one can be refused. 0 is never valid. */
+/* Threads and their scratch memory, or a device. A number, so that a stale or foreign one can be refused. 0 is never valid. */
 typedef uint64_t ga_runtime;
 
 typedef struct ga_runtime_options {
   int64_t struct_size;
-  int32_t threads; /* 1 to 1024, the calling thread included */
-  ga_isa max_isa;  /* the best instruction set allowed; GA_ISA_COUNT: no cap. GA_MAX_ISA in the environment caps too */
+  int32_t threads;  /* 1 to 1024, the calling thread included; a CUDA device has none of them */
+  ga_isa max_isa;   /* the best instruction set allowed; GA_ISA_COUNT: no cap. GA_MAX_ISA in the environment caps too */
+  ga_device device; /* GA_DEVICE_CUDA: of compute capability 8.0 or later */
+  int32_t device_index; /* as the CUDA runtime counts them, from 0; of the CPU: 0 */
+  /* GA_DEVICE_CUDA: where libgatedattention_cuda.so is. NULL: beside this library, else where the system's loader looks. */
+  const char *cuda_library;
 } ga_runtime_options;
 
 typedef struct ga_runtime_info {
   int64_t struct_size;
-  ga_isa isa; /* the one in use */
-  int32_t threads;
+  ga_isa isa;              /* the one in use; of a device: GA_ISA_SCALAR */
+  int32_t threads;         /* of a device: 1, the caller's */
   int64_t workspace_bytes; /* scratch memory the runtime holds at present */
+  ga_device device;
+  int32_t device_index;
+  /* Of a CUDA device, else 0 */
+  int32_t compute_capability; /* 10 * major + minor: 80, 86, 89, 90, 100, 120 */
+  int32_t multiprocessors;
+  int32_t driver_version;  /* the newest CUDA version that it can do: 1000 * major + 10 * minor */
+  int32_t runtime_version; /* the CUDA version that the library was built with, likewise */
+  int64_t memory_bytes;    /* of the device, all of it */
+  int64_t free_bytes;      /* at present */
+  char device_name[64];    /* of the CPU: empty */
 } ga_runtime_info;
 
 typedef struct ga_attention_params {
@@ -143,7 +170,7 @@ typedef struct ga_attention_params {
   ga_tensor out;         /* [B, Sq, Hq, Dv]  the type of q; may be exactly q or exactly gate, else overlaps no input */
   ga_tensor lse;         /* [B, Sq, Hq, -]   optional; f32: natural log of the softmax denominator, never gated */
 
-  void *workspace;         /* optional, 64-byte aligned; NULL: taken from the runtime's pool */
+  void *workspace;         /* optional, 64-byte aligned; NULL: the runtime's own, on a device one per stream */
   int64_t workspace_bytes; /* at least what ga_attention_plan_for reports */
 
   ga_tensor
@@ -172,6 +199,9 @@ typedef struct ga_attention_params {
   /* Of an int8 cache, f32: what each key's and value's whole numbers are multiplied by, per token and head. */
   ga_tensor k_scale; /* [B, Sk, Hkv, -], or as packed or paged as k */
   ga_tensor v_scale; /* likewise */
+
+  /* On a device: a cudaStream_t, NULL being the default one, where the call is enqueued. On the CPU: NULL. */
+  void *stream;
 } ga_attention_params;
 
 /*
@@ -201,6 +231,7 @@ typedef struct ga_merge_params {
   ga_tensor sink; /* [-, -, Hq, -]    optional; as there; counted once, here */
   ga_tensor out;  /* [B, Sq, Hq, Dv]  f32, bf16 or f16; may be exactly gate, else overlaps no input */
   ga_tensor lse;  /* [B, Sq, Hq, -]   optional; f32: of all keys, and of the sink */
+  void *stream;   /* as in ga_attention_params */
 } ga_merge_params;
 
 /*
@@ -235,7 +266,11 @@ typedef struct ga_attention_backward_params {
   ga_tensor dsink;        /* [-, -, Hq, -],   shared as sink is */
 } ga_attention_backward_params;
 
-/* What a call would do: filled by ga_attention_plan_for and ga_attention_backward_plan_for. */
+/*
+ * What a call would do: filled by ga_attention_plan_for and ga_attention_backward_plan_for. On a device isa and threads are as in
+ * ga_runtime_info, tasks are tiles that blocks of threads claim, and since lengths are known there alone, flop and bytes are
+ * those of sequences as long as they may be.
+ */
 typedef struct ga_attention_plan {
   int64_t struct_size;
   ga_isa isa;
@@ -388,6 +423,19 @@ typedef struct ga_epilogue_backward_params {
   ga_tensor d_gate;                  /* f32, bf16 or f16; stride 0 exactly where the gate has it: there it is a sum */
 } ga_epilogue_backward_params;
 
+/* out = in * weight^T + bias: a matrix product by the device's own library (cuBLASLt), which is opened when first needed. */
+typedef struct ga_project_params {
+  int64_t struct_size;
+  int64_t rows;         /* >= 0 */
+  int32_t in_features;  /* 1 to 2^24 */
+  int32_t out_features; /* 1 to 2^24 */
+  ga_tensor in;         /* [-, rows, -, in_features]          f32, bf16 or f16 */
+  ga_tensor weight;     /* [-, out_features, -, in_features]  the type of in */
+  ga_tensor bias;       /* [-, -, -, out_features]            optional; the type of in */
+  ga_tensor out;        /* [-, rows, -, out_features]         the type of in; overlaps no input */
+  void *stream;         /* a cudaStream_t; NULL: the default one */
+} ga_project_params;
+
 GA_API int32_t ga_abi_version(void) GA_NOEXCEPT;
 /* Every struct, field offset and function, one per line, for bindings to compare their layouts with. */
 GA_API const char *ga_abi_table(void) GA_NOEXCEPT;
@@ -398,6 +446,7 @@ GA_API const char *ga_isa_name(ga_isa isa) GA_NOEXCEPT;
 /* NULL when this machine can run the instruction set, else the reason why not. */
 GA_API const char *ga_isa_unavailable(ga_isa isa) GA_NOEXCEPT;
 
+/* With GA_DEVICE_CUDA: GA_UNAVAILABLE and the reason where the device, or what it needs, cannot be had. */
 GA_API ga_status ga_runtime_create(const ga_runtime_options *options, ga_runtime *runtime, ga_error *error) GA_NOEXCEPT;
 /* Refuses new calls at once, waits for those that run, then frees. A second close is GA_INVALID_HANDLE. */
 GA_API ga_status ga_runtime_close(ga_runtime runtime, ga_error *error) GA_NOEXCEPT;
@@ -407,6 +456,11 @@ GA_API ga_status ga_runtime_query(ga_runtime runtime, ga_runtime_info *info, ga_
  * it would do. */
 GA_API ga_status ga_attention_plan_for(ga_runtime runtime, const ga_attention_params *params, ga_attention_plan *plan,
                                        ga_error *error) GA_NOEXCEPT;
+/*
+ * On a CUDA device the call is enqueued on the stream and returns; it allocates nothing and waits for nothing once the stream has
+ * its scratch memory, and may be captured in a graph. All tensors lie in memory of the device; arrays of lengths and pages are
+ * read by the kernels, where a value that is out of range counts as the nearest allowed one.
+ */
 GA_API ga_status ga_attention_forward(ga_runtime runtime, const ga_attention_params *params, ga_error *error) GA_NOEXCEPT;
 /*
  * The same call. The further pointers are ignored: they are for bindings whose run time keeps memory
@@ -470,6 +524,30 @@ GA_API ga_status ga_epilogue(ga_runtime runtime, const ga_epilogue_params *param
 GA_API ga_status ga_epilogue_backward(ga_runtime runtime, const ga_epilogue_backward_params *params, ga_error *error,
                                       const void *hold0, const void *hold1, const void *hold2, const void *hold3,
                                       const void *hold4) GA_NOEXCEPT;
+
+/*
+ * Devices: GA_UNSUPPORTED on a runtime of the CPU. A failure of work that was enqueued shows in a later call.
+ *
+ * Memory is zeroed and aligned to 256 bytes. Freeing waits for the work of the device first, so that nothing still uses it.
+ */
+GA_API ga_status ga_memory_allocate(ga_runtime runtime, ga_memory kind, int64_t bytes, void **memory,
+                                    ga_error *error) GA_NOEXCEPT;
+GA_API ga_status ga_memory_free(ga_runtime runtime, void *memory, ga_error *error) GA_NOEXCEPT;
+/*
+ * Enqueues a copy between memory of the device, pinned and other memory of the host. That of the host must stay as it is until the
+ * stream is synchronized; one that is not pinned may make the call wait. The further pointers are ignored, as above.
+ */
+GA_API ga_status ga_memory_copy(ga_runtime runtime, void *to, const void *from, int64_t bytes, void *stream,
+                                ga_error *error, const void *hold0, const void *hold1) GA_NOEXCEPT;
+/* A stream that does not wait for the default one. Closing waits for its work. */
+GA_API ga_status ga_stream_open(ga_runtime runtime, void **stream, ga_error *error) GA_NOEXCEPT;
+GA_API ga_status ga_stream_close(ga_runtime runtime, void *stream, ga_error *error) GA_NOEXCEPT;
+/* Waits for the work of a stream, and reports a failure of it. NULL: of the default one. */
+GA_API ga_status ga_stream_synchronize(ga_runtime runtime, void *stream, ga_error *error) GA_NOEXCEPT;
+
+/* A projection. The further pointers are ignored, as above. */
+GA_API ga_status ga_project(ga_runtime runtime, const ga_project_params *params, ga_error *error, const void *hold0,
+                            const void *hold1, const void *hold2, const void *hold3) GA_NOEXCEPT;
 
 #ifdef __cplusplus
 }

@@ -79,7 +79,7 @@ TEST(AllocationFailure, OfRuntimes) {
     for (const Fails fails : kBoth) {
       const Held before = held_by_the_library();
       const int64_t failed = for_each_allocation(fails, [&](const Failure &failure) {
-        const ga_runtime_options options{sizeof options, threads, GA_ISA_COUNT};
+        const ga_runtime_options options = cpu_options(threads);
         ga_runtime runtime = 77;
         ga_error error{};
         const ga_status status = ga_runtime_create(&options, &runtime, &error);
@@ -116,7 +116,7 @@ TEST(AllocationFailure, LeavesRuntimesWithFewerThreads) {
     ga_runtime runtime = 0;
     {
       const Failure failure(n, Fails::kOne);
-      const ga_runtime_options options{sizeof options, 4, GA_ISA_COUNT};
+      const ga_runtime_options options = cpu_options(4);
       ASSERT_EQ(ga_runtime_create(&options, &runtime, nullptr), GA_OK);
       ASSERT_TRUE(failure.of_a_thread());
     }

@@ -101,7 +101,7 @@ TEST(Concurrency, OfCallsAndClosesAtRandom) {
       std::atomic<ga_runtime> &place = places[static_cast<size_t>(random.below(3))];
       const int64_t action = random.below(10);
       if (action == 0) {
-        const ga_runtime_options options{sizeof options, static_cast<int32_t>(random.between(1, 4)), GA_ISA_COUNT};
+        const ga_runtime_options options = cpu_options(static_cast<int32_t>(random.between(1, 4)));
         ga_runtime created = 0;
         ASSERT_EQ(ga_runtime_create(&options, &created, nullptr), GA_OK);
         const ga_runtime replaced = place.exchange(created);

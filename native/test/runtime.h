@@ -9,10 +9,14 @@
 
 namespace gatest {
 
+inline ga_runtime_options cpu_options(int32_t threads, ga_isa max_isa = GA_ISA_COUNT) {
+  return {sizeof(ga_runtime_options), threads, max_isa, GA_DEVICE_CPU, 0, nullptr};
+}
+
 class Runtime {
  public:
   explicit Runtime(int32_t threads, ga_isa max_isa = GA_ISA_COUNT) {
-    const ga_runtime_options options{sizeof options, threads, max_isa};
+    const ga_runtime_options options = cpu_options(threads, max_isa);
     ga_error error{};
     if (ga_runtime_create(&options, &handle_, &error) != GA_OK) throw std::runtime_error(error.message);
   }

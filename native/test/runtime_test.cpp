@@ -26,20 +26,33 @@ void expect_options_refused(ga_runtime_options options, const std::vector<std::s
 }
 
 TEST(RuntimeOptions, OutsideTheirRangeAreRefused) {
-  const int64_t size = sizeof(ga_runtime_options);
-  expect_options_refused({size, 0, GA_ISA_COUNT}, {"threads", "0", "1024"});
-  expect_options_refused({size, -3, GA_ISA_COUNT}, {"threads", "-3"});
-  expect_options_refused({size, 1025, GA_ISA_COUNT}, {"threads", "1025", "1024"});
-  expect_options_refused({size, 1, -1}, {"max_isa", "-1"});
-  expect_options_refused({size, 1, GA_ISA_COUNT + 1}, {"max_isa", "6"});
-  expect_options_refused({size - 1, 1, GA_ISA_COUNT}, {"struct_size", "15", "16"});
-  expect_options_refused({size + 8, 1, GA_ISA_COUNT}, {"struct_size", "24", "16"});
+  expect_options_refused(cpu_options(0), {"threads", "0", "1024"});
+  expect_options_refused(cpu_options(-3), {"threads", "-3"});
+  expect_options_refused(cpu_options(1025), {"threads", "1025", "1024"});
+  expect_options_refused(cpu_options(1, -1), {"max_isa", "-1"});
+  expect_options_refused(cpu_options(1, GA_ISA_COUNT + 1), {"max_isa", "6"});
+  ga_runtime_options options = cpu_options(1);
+  options.struct_size -= 1;
+  expect_options_refused(options, {"struct_size", "31", "32"});
+  options.struct_size += 9;
+  expect_options_refused(options, {"struct_size", "40", "32"});
+  options = cpu_options(1);
+  options.device = 2;
+  expect_options_refused(options, {"device", "2"});
+  options.device = -1;
+  expect_options_refused(options, {"device", "-1"});
+  options = cpu_options(1);
+  options.device_index = 1;
+  expect_options_refused(options, {"device_index", "1"});
+  options.device = GA_DEVICE_CUDA;
+  options.device_index = -1;
+  expect_options_refused(options, {"device_index", "-1"});
 }
 
 TEST(RuntimeOptions, MayNotBeNull) {
   ga_error error{};
   ga_runtime runtime = 0;
-  const ga_runtime_options options{sizeof options, 1, GA_ISA_COUNT};
+  const ga_runtime_options options = cpu_options(1);
   EXPECT_EQ(ga_runtime_create(nullptr, &runtime, &error), GA_INVALID_ARGUMENT);
   EXPECT_TRUE(holds_word(error.message, "options")) << error.message;
   EXPECT_EQ(ga_runtime_create(&options, nullptr, &error), GA_INVALID_ARGUMENT);
@@ -64,7 +77,7 @@ TEST(RuntimeOptions, EnvironmentCapsTheInstructionSet) {
     EXPECT_EQ(Runtime(1).query().isa, isa);
   }
   setenv("GA_MAX_ISA", "avx9", 1);
-  const ga_runtime_options options{sizeof options, 1, GA_ISA_COUNT};
+  const ga_runtime_options options = cpu_options(1);
   ga_error error{};
   ga_runtime runtime = 0;
   EXPECT_EQ(ga_runtime_create(&options, &runtime, &error), GA_INVALID_ARGUMENT);
@@ -104,7 +117,7 @@ void expect_invalid(ga_runtime handle) {
 }
 
 ga_runtime opened() {
-  const ga_runtime_options options{sizeof options, 2, GA_ISA_COUNT};
+  const ga_runtime_options options = cpu_options(2);
   ga_runtime runtime = 0;
   EXPECT_EQ(ga_runtime_create(&options, &runtime, nullptr), GA_OK);
   return runtime;

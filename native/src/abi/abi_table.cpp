@@ -64,11 +64,23 @@ constexpr Text make_table() {
   GA_FIELD(ga_runtime_options, struct_size);
   GA_FIELD(ga_runtime_options, threads);
   GA_FIELD(ga_runtime_options, max_isa);
+  GA_FIELD(ga_runtime_options, device);
+  GA_FIELD(ga_runtime_options, device_index);
+  GA_FIELD(ga_runtime_options, cuda_library);
   GA_STRUCT(ga_runtime_info);
   GA_FIELD(ga_runtime_info, struct_size);
   GA_FIELD(ga_runtime_info, isa);
   GA_FIELD(ga_runtime_info, threads);
   GA_FIELD(ga_runtime_info, workspace_bytes);
+  GA_FIELD(ga_runtime_info, device);
+  GA_FIELD(ga_runtime_info, device_index);
+  GA_FIELD(ga_runtime_info, compute_capability);
+  GA_FIELD(ga_runtime_info, multiprocessors);
+  GA_FIELD(ga_runtime_info, driver_version);
+  GA_FIELD(ga_runtime_info, runtime_version);
+  GA_FIELD(ga_runtime_info, memory_bytes);
+  GA_FIELD(ga_runtime_info, free_bytes);
+  GA_FIELD(ga_runtime_info, device_name);
   GA_STRUCT(ga_attention_params);
   GA_FIELD(ga_attention_params, struct_size);
   GA_FIELD(ga_attention_params, batch);
@@ -107,6 +119,7 @@ constexpr Text make_table() {
   GA_FIELD(ga_attention_params, softcap);
   GA_FIELD(ga_attention_params, k_scale);
   GA_FIELD(ga_attention_params, v_scale);
+  GA_FIELD(ga_attention_params, stream);
   GA_STRUCT(ga_merge_params);
   GA_FIELD(ga_merge_params, struct_size);
   GA_FIELD(ga_merge_params, batch);
@@ -129,6 +142,7 @@ constexpr Text make_table() {
   GA_FIELD(ga_merge_params, sink);
   GA_FIELD(ga_merge_params, out);
   GA_FIELD(ga_merge_params, lse);
+  GA_FIELD(ga_merge_params, stream);
   GA_STRUCT(ga_attention_backward_params);
   GA_FIELD(ga_attention_backward_params, struct_size);
   GA_FIELD(ga_attention_backward_params, workspace_bytes);
@@ -257,6 +271,16 @@ constexpr Text make_table() {
   GA_FIELD(ga_epilogue_backward_params, d_out);
   GA_FIELD(ga_epilogue_backward_params, d_in);
   GA_FIELD(ga_epilogue_backward_params, d_gate);
+  GA_STRUCT(ga_project_params);
+  GA_FIELD(ga_project_params, struct_size);
+  GA_FIELD(ga_project_params, rows);
+  GA_FIELD(ga_project_params, in_features);
+  GA_FIELD(ga_project_params, out_features);
+  GA_FIELD(ga_project_params, in);
+  GA_FIELD(ga_project_params, weight);
+  GA_FIELD(ga_project_params, bias);
+  GA_FIELD(ga_project_params, out);
+  GA_FIELD(ga_project_params, stream);
   GA_FUNCTION(ga_abi_version);
   GA_FUNCTION(ga_abi_table);
   GA_FUNCTION(ga_build_info);
@@ -280,6 +304,13 @@ constexpr Text make_table() {
   GA_FUNCTION(ga_prologue_backward);
   GA_FUNCTION(ga_epilogue);
   GA_FUNCTION(ga_epilogue_backward);
+  GA_FUNCTION(ga_memory_allocate);
+  GA_FUNCTION(ga_memory_free);
+  GA_FUNCTION(ga_memory_copy);
+  GA_FUNCTION(ga_stream_open);
+  GA_FUNCTION(ga_stream_close);
+  GA_FUNCTION(ga_stream_synchronize);
+  GA_FUNCTION(ga_project);
   return t;
 }
 

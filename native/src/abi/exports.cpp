@@ -6,11 +6,13 @@
 #include <cstring>
 
 #include "abi/abi_table.h"
+#include "abi/device_calls.h"
 #include "abi/lengths.h"
 #include "abi/validate.h"
 #include "core/backward.h"
 #include "core/cost.h"
 #include "core/cpu_features.h"
+#include "core/cuda_library.h"
 #include "core/dispatch.h"
 #include "core/runtime.h"
 
@@ -72,10 +74,20 @@ bool create(const ga_runtime_options *options, ga_runtime *runtime, Refusal &no)
   if (threads < 1 || threads > 1024) return no.invalid("threads is %d; it must be from 1 to 1024", threads);
   if (wanted < 0 || wanted > GA_ISA_COUNT)
     return no.invalid("max_isa is %d; it must be from 0 to %d", wanted, GA_ISA_COUNT);
+  const ga_device device = options->device;
+  const int32_t index = options->device_index;
+  if (device != GA_DEVICE_CPU && device != GA_DEVICE_CUDA)
+    return no.invalid("device is %d; it must be %d (CPU) or %d (CUDA)", device, GA_DEVICE_CPU, GA_DEVICE_CUDA);
+  if (index < 0 || (device == GA_DEVICE_CPU && index != 0))
+    return no.invalid("device_index is %d; it must be %s", index, device == GA_DEVICE_CPU ? "0 on the CPU" : "0 or more");
   ga_isa cap;
   if (!environment_cap(cap, no)) return false;
-  Runtime *created = make_runtime(best_isa(wanted < cap ? wanted : cap), threads);
+  Runtime *created = make_runtime(best_isa(wanted < cap ? wanted : cap), device == GA_DEVICE_CPU ? threads : 1);
   if (!created) return no.with(GA_OUT_OF_MEMORY, "the system has no memory left for a runtime of %d threads", threads);
+  if (device == GA_DEVICE_CUDA && !open_device(*created, index, options->cuda_library, no)) {
+    delete_runtime(created);
+    return false;
+  }
   const ga_runtime handle = publish(created);
   if (handle == 0) {
     delete_runtime(created);
@@ -90,9 +102,17 @@ bool query(ga_runtime runtime, ga_runtime_info *info, Refusal &no) {
   if (!check_struct_size("ga_runtime_info", info->struct_size, sizeof *info, no)) return false;
   const RuntimeUse use(runtime);
   if (!use.get()) return not_open(runtime, no);
-  info->isa = use.get()->kernels.isa;
-  info->threads = use.get()->pool.threads();
-  info->workspace_bytes = use.get()->workspaces.bytes_held();
+  Runtime &r = *use.get();
+  ga_runtime_info known = {};
+  known.struct_size = sizeof known;
+  if (r.device) {
+    if (!query_device(r, known, no)) return false;
+  } else {
+    known.isa = r.kernels.isa;
+    known.threads = r.pool.threads();
+    known.workspace_bytes = r.workspaces.bytes_held();
+  }
+  *info = known;
   return true;
 }
 
@@ -111,7 +131,9 @@ bool plan_for(ga_runtime runtime, const ga_attention_params *params, ga_attentio
   const Runtime &r = *use.get();
   Problem p;
   Schedule s;
-  if (!check_problem(params, Purpose::kPlan, p, no) || !check_schedule(p, r.kernels, s, no)) return false;
+  if (!check_problem(params, Purpose::kPlan, p, no)) return false;
+  if (r.device) return plan_on_device(r, p, *plan, no);
+  if (!check_no_stream(params->stream, no) || !check_schedule(p, r.kernels, s, no)) return false;
   plan->isa = r.kernels.isa;
   plan->threads = r.pool.threads();
   plan->query_block = static_cast<int32_t>(s.query_block);
@@ -132,7 +154,9 @@ bool attend(ga_runtime runtime, const ga_attention_params *params, Refusal &no) 
   Runtime &r = *use.get();
   Problem p;
   Schedule s;
-  if (!check_problem(params, Purpose::kCall, p, no) || !check_schedule(p, r.kernels, s, no)) return false;
+  if (!check_problem(params, Purpose::kCall, p, no)) return false;
+  if (r.device) return forward_on_device(r, p, *params, no);
+  if (!check_no_stream(params->stream, no) || !check_schedule(p, r.kernels, s, no)) return false;
   const Workspace workspace(params->workspace, params->workspace_bytes, total_workspace(p, s, r), r.workspaces, no);
   if (!workspace.get()) return false;
   char *lengths = workspace.get() + workspace_bytes(s, r.pool.threads());
@@ -147,6 +171,8 @@ bool merge_partials(ga_runtime runtime, const ga_merge_params *params, Refusal &
   if (!use.get()) return not_open(runtime, no);
   Merge m;
   if (!check_merge(params, m, no)) return false;
+  if (use.get()->device) return merge_on_device(*use.get(), m, params->stream, no);
+  if (!check_no_stream(params->stream, no)) return false;
   merge(m, use.get()->kernels, use.get()->pool);
   return true;
 }
@@ -163,9 +189,12 @@ bool backward_plan_for(ga_runtime runtime, const ga_attention_params *forward, c
   const RuntimeUse use(runtime);
   if (!use.get()) return not_open(runtime, no);
   const Runtime &r = *use.get();
+  if (!check_on_cpu(r, "the backward pass", no)) return false;
   BackwardProblem p;
   BackwardPlan cut;
-  if (!check_backward(forward, params, Purpose::kPlan, p, no) || !check_backward_plan(p, r, cut, no)) return false;
+  if (!check_backward(forward, params, Purpose::kPlan, p, no) || !check_no_stream(forward->stream, no) ||
+      !check_backward_plan(p, r, cut, no))
+    return false;
   plan->isa = r.kernels.isa;
   plan->threads = r.pool.threads();
   plan->query_block = static_cast<int32_t>(cut.schedule.query_block);
@@ -185,9 +214,12 @@ bool attend_backward(ga_runtime runtime, const ga_attention_params *forward, con
   const RuntimeUse use(runtime);
   if (!use.get()) return not_open(runtime, no);
   Runtime &r = *use.get();
+  if (!check_on_cpu(r, "the backward pass", no)) return false;
   BackwardProblem p;
   BackwardPlan plan;
-  if (!check_backward(forward, params, Purpose::kCall, p, no) || !check_backward_plan(p, r, plan, no)) return false;
+  if (!check_backward(forward, params, Purpose::kCall, p, no) || !check_no_stream(forward->stream, no) ||
+      !check_backward_plan(p, r, plan, no))
+    return false;
   const Workspace workspace(params->workspace, params->workspace_bytes, plan.workspace_bytes + lengths_bytes(p),
                             r.workspaces, no);
   if (!workspace.get() || !copy_lengths(p, workspace.get() + plan.lengths_offset, no)) return false;
@@ -213,6 +245,8 @@ const char *ga_status_name(ga_status status) noexcept {
     case GA_UNSUPPORTED: return "GA_UNSUPPORTED";
     case GA_OUT_OF_MEMORY: return "GA_OUT_OF_MEMORY";
     case GA_INTERNAL: return "GA_INTERNAL";
+    case GA_UNAVAILABLE: return "GA_UNAVAILABLE";
+    case GA_DEVICE_FAILED: return "GA_DEVICE_FAILED";
     default: return "unknown status";
   }
 }

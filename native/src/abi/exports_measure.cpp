@@ -1,4 +1,5 @@
 // The door of the measurements.
+#include "abi/device_calls.h"
 #include "abi/lengths.h"
 #include "abi/open_runtime.h"
 #include "abi/validate_measure.h"
@@ -9,7 +10,7 @@ namespace {
 bool measure_attention(ga_runtime handle, const ga_measure_params *params, Refusal &no) {
   const OpenRuntime runtime(handle, no);
   Measure m;
-  if (!runtime.get() || !check_measure(params, m, no)) return false;
+  if (!runtime.get() || !check_on_cpu(*runtime.get(), "measuring", no) || !check_measure(params, m, no)) return false;
   if (m.ranges == 0 && !m.entropy && m.map_rows == 0 && !m.rows) return true;  // nothing is asked for
   Runtime &r = *runtime.get();
   const int64_t lengths = lengths_bytes(m.p);
@@ -24,7 +25,7 @@ bool measure_attention(ga_runtime handle, const ga_measure_params *params, Refus
 bool count_values(ga_runtime handle, const ga_values_params *params, Refusal &no) {
   const OpenRuntime runtime(handle, no);
   Values v;
-  if (!runtime.get() || !check_values(params, v, no)) return false;
+  if (!runtime.get() || !check_on_cpu(*runtime.get(), "measuring", no) || !check_values(params, v, no)) return false;
   Runtime &r = *runtime.get();
   const BorrowedMemory scratch(r.workspaces, values_bytes(v), no);
   if (!scratch.get()) return false;

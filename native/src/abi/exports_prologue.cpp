@@ -1,4 +1,5 @@
 // The door of the prologue, the epilogue, and the backward of both.
+#include "abi/device_calls.h"
 #include "abi/open_runtime.h"
 #include "abi/validate_prologue.h"
 #include "core/runtime.h"
@@ -23,7 +24,8 @@ bool prepare(ga_runtime handle, const Params *params, bool (*check)(const Params
              Refusal &no) {
   const OpenRuntime runtime(handle, no);
   Prologue p = {};
-  return runtime.get() && check(params, p, no) && run(p, backward, *runtime.get(), no);
+  return runtime.get() && check_on_cpu(*runtime.get(), "what comes before and after attention", no) &&
+         check(params, p, no) && run(p, backward, *runtime.get(), no);
 }
 
 }  // namespace

@@ -39,15 +39,41 @@ double all_pairs(const Problem &p) {
 
 double flop(const Problem &p) { return all_pairs(p) * 2.0 * (p.head_dim + p.head_dim_v); }
 
+namespace {
+
+double bytes_per_query(const Problem &p) {
+  double bytes = static_cast<double>(p.head_dim + p.head_dim_v) * p.q.element_bytes;
+  if (p.gate.data) bytes += (p.gate.dim ? p.head_dim_v : 1) * p.gate.element_bytes;
+  if (p.lse.data) bytes += 4;
+  return bytes * p.heads_q;
+}
+
+double bytes_per_key(const Problem &p) {
+  return static_cast<double>(p.head_dim + p.head_dim_v) * p.k.element_bytes * p.heads_kv;
+}
+
+}  // namespace
+
 double bytes_moved(const Problem &p) {
-  double per_query = static_cast<double>(p.head_dim + p.head_dim_v) * p.q.element_bytes;
-  if (p.gate.data) per_query += (p.gate.dim ? p.head_dim_v : 1) * p.gate.element_bytes;
-  if (p.lse.data) per_query += 4;
-  const double per_key = static_cast<double>(p.head_dim + p.head_dim_v) * p.k.element_bytes;
   return sum_over_sequences(p, [&](const Sequence &of) {
-    return static_cast<double>(of.queries + of.padding) * p.heads_q * per_query +
-           static_cast<double>(of.keys) * p.heads_kv * per_key;
+    return static_cast<double>(of.queries + of.padding) * bytes_per_query(p) +
+           static_cast<double>(of.keys) * bytes_per_key(p);
   });
+}
+
+double most_flop(const Problem &p) {
+  Sequence longest = {};
+  longest.queries = p.seq_q;  // packed: the rows of all sequences together
+  longest.keys = p.seq_k;
+  const double sequences = p.cu_seqlens_q.data ? (p.batch > 0 ? 1 : 0) : static_cast<double>(p.batch);
+  return sequences * visible_pairs(p, longest) * p.heads_q * 2.0 * (p.head_dim + p.head_dim_v);
+}
+
+double most_bytes_moved(const Problem &p) {
+  const auto rows = [&](const View &packed, int64_t length) {
+    return static_cast<double>(length) * (packed.data ? 1 : static_cast<double>(p.batch));
+  };
+  return rows(p.cu_seqlens_q, p.seq_q) * bytes_per_query(p) + rows(p.cu_seqlens_k, p.seq_k) * bytes_per_key(p);
 }
 
 double backward_flop(const BackwardProblem &p, bool recomputes) {

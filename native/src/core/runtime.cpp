@@ -37,6 +37,7 @@ Runtime *make_runtime(ga_isa isa, int threads) {
 }
 
 void delete_runtime(Runtime *runtime) {
+  if (runtime->device) runtime->cuda->close(runtime->device);
   runtime->~Runtime();
   std::free(runtime);
 }

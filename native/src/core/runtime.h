@@ -1,7 +1,8 @@
-// A runtime: a choice of instruction set, threads, and their scratch memory; and the table that turns the numbers callers
+// A runtime: a choice of instruction set, threads, and their scratch memory, or a device; and the table that turns the numbers callers
 // hold into runtimes, refuses stale ones, and lets a close wait for calls in progress.
 #pragma once
 
+#include "core/cuda_backend.h"
 #include "core/kernels.h"
 #include "core/thread_pool.h"
 #include "core/workspace.h"
@@ -14,6 +15,10 @@ struct Runtime {
   const Kernels &kernels;
   ThreadPool pool;
   WorkspacePool workspaces;
+
+  // Of a CUDA device: calls are its own, and the above idles.
+  const CudaBackend *cuda = nullptr;
+  CudaDevice *device = nullptr;
 };
 
 Runtime *make_runtime(ga_isa isa, int threads);  // nullptr: out of memory

@@ -32,6 +32,14 @@ struct Family {
   cudaError_t (*launch)(const Problem &p, const DeviceFacts &device, char *workspace, cudaStream_t stream);
 };
 
+// Merges partial results, under the same rules; needs no workspace.
+struct MergeFamily {
+  const char *(*refusal)(const Merge &m, const DeviceFacts &device);
+  cudaError_t (*launch)(const Merge &m, const DeviceFacts &device, cudaStream_t stream);
+};
+
+extern const MergeFamily kMerge;
+
 extern const Family kDecode;       // few query rows per key/value head: keys are split, then merged, in one launch
 extern const Family kForwardSm90;  // Hopper: TMA, wgmma, the gate as the last tile of the ring
 extern const Family kForwardMma;   // everything else, on every device from 8.0 on

@@ -79,6 +79,8 @@ final class AbiCodes {
             case UNSUPPORTED -> gated_attention_h.GA_UNSUPPORTED();
             case OUT_OF_MEMORY -> gated_attention_h.GA_OUT_OF_MEMORY();
             case INTERNAL -> gated_attention_h.GA_INTERNAL();
+            case UNAVAILABLE -> gated_attention_h.GA_UNAVAILABLE();
+            case DEVICE_FAILED -> gated_attention_h.GA_DEVICE_FAILED();
         };
     }
 }

@@ -8,8 +8,12 @@ public enum Status {
     INVALID_HANDLE,
     /** Valid, but this build or machine cannot do it. */
     UNSUPPORTED,
-    /** Scratch memory could not be had; the attention stays usable. */
+    /** Memory could not be had; the attention stays usable. */
     OUT_OF_MEMORY,
     /** A defect of the library. */
-    INTERNAL
+    INTERNAL,
+    /** What a device needs is missing: a library, a driver, a device, or a newer one of them. */
+    UNAVAILABLE,
+    /** A device failed, in this call or before; the message says what came first. Only a new process can use it again. */
+    DEVICE_FAILED
 }

@@ -52,6 +52,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     float softcap;
  *     ga_tensor k_scale;
  *     ga_tensor v_scale;
+ *     void *stream;
  * }
  * }
  */
@@ -98,7 +99,8 @@ public class ga_attention_params {
         gated_attention_h.C_INT.withName("page_size"),
         gated_attention_h.C_FLOAT.withName("softcap"),
         ga_tensor.layout().withName("k_scale"),
-        ga_tensor.layout().withName("v_scale")
+        ga_tensor.layout().withName("v_scale"),
+        gated_attention_h.C_POINTER.withName("stream")
     ).withName("ga_attention_params");
 
     /**
@@ -1734,6 +1736,50 @@ public class ga_attention_params {
      */
     public static void v_scale(MemorySegment struct, MemorySegment fieldValue) {
         MemorySegment.copy(fieldValue, 0L, struct, v_scale$OFFSET, v_scale$LAYOUT.byteSize());
+    }
+
+    private static final AddressLayout stream$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("stream"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * void *stream
+     * }
+     */
+    public static final AddressLayout stream$layout() {
+        return stream$LAYOUT;
+    }
+
+    private static final long stream$OFFSET = $LAYOUT.byteOffset(groupElement("stream"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * void *stream
+     * }
+     */
+    public static final long stream$offset() {
+        return stream$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * void *stream
+     * }
+     */
+    public static MemorySegment stream(MemorySegment struct) {
+        return struct.get(stream$LAYOUT, stream$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * void *stream
+     * }
+     */
+    public static void stream(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(stream$LAYOUT, stream$OFFSET, fieldValue);
     }
 
     /**

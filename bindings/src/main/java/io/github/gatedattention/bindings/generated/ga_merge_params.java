@@ -36,6 +36,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     ga_tensor sink;
  *     ga_tensor out;
  *     ga_tensor lse;
+ *     void *stream;
  * }
  * }
  */
@@ -66,7 +67,8 @@ public class ga_merge_params {
         ga_tensor.layout().withName("norm_weight"),
         ga_tensor.layout().withName("sink"),
         ga_tensor.layout().withName("out"),
-        ga_tensor.layout().withName("lse")
+        ga_tensor.layout().withName("lse"),
+        gated_attention_h.C_POINTER.withName("stream")
     ).withName("ga_merge_params");
 
     /**
@@ -998,6 +1000,50 @@ public class ga_merge_params {
      */
     public static void lse(MemorySegment struct, MemorySegment fieldValue) {
         MemorySegment.copy(fieldValue, 0L, struct, lse$OFFSET, lse$LAYOUT.byteSize());
+    }
+
+    private static final AddressLayout stream$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("stream"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * void *stream
+     * }
+     */
+    public static final AddressLayout stream$layout() {
+        return stream$LAYOUT;
+    }
+
+    private static final long stream$OFFSET = $LAYOUT.byteOffset(groupElement("stream"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * void *stream
+     * }
+     */
+    public static final long stream$offset() {
+        return stream$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * void *stream
+     * }
+     */
+    public static MemorySegment stream(MemorySegment struct) {
+        return struct.get(stream$LAYOUT, stream$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * void *stream
+     * }
+     */
+    public static void stream(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(stream$LAYOUT, stream$OFFSET, fieldValue);
     }
 
     /**

@@ -19,6 +19,15 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     ga_isa isa;
  *     int32_t threads;
  *     int64_t workspace_bytes;
+ *     ga_device device;
+ *     int32_t device_index;
+ *     int32_t compute_capability;
+ *     int32_t multiprocessors;
+ *     int32_t driver_version;
+ *     int32_t runtime_version;
+ *     int64_t memory_bytes;
+ *     int64_t free_bytes;
+ *     char device_name[64];
  * }
  * }
  */
@@ -32,7 +41,16 @@ public class ga_runtime_info {
         gated_attention_h.C_LONG.withName("struct_size"),
         gated_attention_h.C_INT.withName("isa"),
         gated_attention_h.C_INT.withName("threads"),
-        gated_attention_h.C_LONG.withName("workspace_bytes")
+        gated_attention_h.C_LONG.withName("workspace_bytes"),
+        gated_attention_h.C_INT.withName("device"),
+        gated_attention_h.C_INT.withName("device_index"),
+        gated_attention_h.C_INT.withName("compute_capability"),
+        gated_attention_h.C_INT.withName("multiprocessors"),
+        gated_attention_h.C_INT.withName("driver_version"),
+        gated_attention_h.C_INT.withName("runtime_version"),
+        gated_attention_h.C_LONG.withName("memory_bytes"),
+        gated_attention_h.C_LONG.withName("free_bytes"),
+        MemoryLayout.sequenceLayout(64, gated_attention_h.C_CHAR).withName("device_name")
     ).withName("ga_runtime_info");
 
     /**
@@ -216,6 +234,435 @@ public class ga_runtime_info {
      */
     public static void workspace_bytes(MemorySegment struct, long fieldValue) {
         struct.set(workspace_bytes$LAYOUT, workspace_bytes$OFFSET, fieldValue);
+    }
+
+    private static final OfInt device$LAYOUT = (OfInt)$LAYOUT.select(groupElement("device"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * ga_device device
+     * }
+     */
+    public static final OfInt device$layout() {
+        return device$LAYOUT;
+    }
+
+    private static final long device$OFFSET = $LAYOUT.byteOffset(groupElement("device"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * ga_device device
+     * }
+     */
+    public static final long device$offset() {
+        return device$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * ga_device device
+     * }
+     */
+    public static int device(MemorySegment struct) {
+        return struct.get(device$LAYOUT, device$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * ga_device device
+     * }
+     */
+    public static void device(MemorySegment struct, int fieldValue) {
+        struct.set(device$LAYOUT, device$OFFSET, fieldValue);
+    }
+
+    private static final OfInt device_index$LAYOUT = (OfInt)$LAYOUT.select(groupElement("device_index"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t device_index
+     * }
+     */
+    public static final OfInt device_index$layout() {
+        return device_index$LAYOUT;
+    }
+
+    private static final long device_index$OFFSET = $LAYOUT.byteOffset(groupElement("device_index"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t device_index
+     * }
+     */
+    public static final long device_index$offset() {
+        return device_index$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t device_index
+     * }
+     */
+    public static int device_index(MemorySegment struct) {
+        return struct.get(device_index$LAYOUT, device_index$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t device_index
+     * }
+     */
+    public static void device_index(MemorySegment struct, int fieldValue) {
+        struct.set(device_index$LAYOUT, device_index$OFFSET, fieldValue);
+    }
+
+    private static final OfInt compute_capability$LAYOUT = (OfInt)$LAYOUT.select(groupElement("compute_capability"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t compute_capability
+     * }
+     */
+    public static final OfInt compute_capability$layout() {
+        return compute_capability$LAYOUT;
+    }
+
+    private static final long compute_capability$OFFSET = $LAYOUT.byteOffset(groupElement("compute_capability"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t compute_capability
+     * }
+     */
+    public static final long compute_capability$offset() {
+        return compute_capability$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t compute_capability
+     * }
+     */
+    public static int compute_capability(MemorySegment struct) {
+        return struct.get(compute_capability$LAYOUT, compute_capability$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t compute_capability
+     * }
+     */
+    public static void compute_capability(MemorySegment struct, int fieldValue) {
+        struct.set(compute_capability$LAYOUT, compute_capability$OFFSET, fieldValue);
+    }
+
+    private static final OfInt multiprocessors$LAYOUT = (OfInt)$LAYOUT.select(groupElement("multiprocessors"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t multiprocessors
+     * }
+     */
+    public static final OfInt multiprocessors$layout() {
+        return multiprocessors$LAYOUT;
+    }
+
+    private static final long multiprocessors$OFFSET = $LAYOUT.byteOffset(groupElement("multiprocessors"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t multiprocessors
+     * }
+     */
+    public static final long multiprocessors$offset() {
+        return multiprocessors$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t multiprocessors
+     * }
+     */
+    public static int multiprocessors(MemorySegment struct) {
+        return struct.get(multiprocessors$LAYOUT, multiprocessors$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t multiprocessors
+     * }
+     */
+    public static void multiprocessors(MemorySegment struct, int fieldValue) {
+        struct.set(multiprocessors$LAYOUT, multiprocessors$OFFSET, fieldValue);
+    }
+
+    private static final OfInt driver_version$LAYOUT = (OfInt)$LAYOUT.select(groupElement("driver_version"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t driver_version
+     * }
+     */
+    public static final OfInt driver_version$layout() {
+        return driver_version$LAYOUT;
+    }
+
+    private static final long driver_version$OFFSET = $LAYOUT.byteOffset(groupElement("driver_version"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t driver_version
+     * }
+     */
+    public static final long driver_version$offset() {
+        return driver_version$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t driver_version
+     * }
+     */
+    public static int driver_version(MemorySegment struct) {
+        return struct.get(driver_version$LAYOUT, driver_version$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t driver_version
+     * }
+     */
+    public static void driver_version(MemorySegment struct, int fieldValue) {
+        struct.set(driver_version$LAYOUT, driver_version$OFFSET, fieldValue);
+    }
+
+    private static final OfInt runtime_version$LAYOUT = (OfInt)$LAYOUT.select(groupElement("runtime_version"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t runtime_version
+     * }
+     */
+    public static final OfInt runtime_version$layout() {
+        return runtime_version$LAYOUT;
+    }
+
+    private static final long runtime_version$OFFSET = $LAYOUT.byteOffset(groupElement("runtime_version"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t runtime_version
+     * }
+     */
+    public static final long runtime_version$offset() {
+        return runtime_version$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t runtime_version
+     * }
+     */
+    public static int runtime_version(MemorySegment struct) {
+        return struct.get(runtime_version$LAYOUT, runtime_version$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t runtime_version
+     * }
+     */
+    public static void runtime_version(MemorySegment struct, int fieldValue) {
+        struct.set(runtime_version$LAYOUT, runtime_version$OFFSET, fieldValue);
+    }
+
+    private static final OfLong memory_bytes$LAYOUT = (OfLong)$LAYOUT.select(groupElement("memory_bytes"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int64_t memory_bytes
+     * }
+     */
+    public static final OfLong memory_bytes$layout() {
+        return memory_bytes$LAYOUT;
+    }
+
+    private static final long memory_bytes$OFFSET = $LAYOUT.byteOffset(groupElement("memory_bytes"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int64_t memory_bytes
+     * }
+     */
+    public static final long memory_bytes$offset() {
+        return memory_bytes$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int64_t memory_bytes
+     * }
+     */
+    public static long memory_bytes(MemorySegment struct) {
+        return struct.get(memory_bytes$LAYOUT, memory_bytes$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int64_t memory_bytes
+     * }
+     */
+    public static void memory_bytes(MemorySegment struct, long fieldValue) {
+        struct.set(memory_bytes$LAYOUT, memory_bytes$OFFSET, fieldValue);
+    }
+
+    private static final OfLong free_bytes$LAYOUT = (OfLong)$LAYOUT.select(groupElement("free_bytes"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int64_t free_bytes
+     * }
+     */
+    public static final OfLong free_bytes$layout() {
+        return free_bytes$LAYOUT;
+    }
+
+    private static final long free_bytes$OFFSET = $LAYOUT.byteOffset(groupElement("free_bytes"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int64_t free_bytes
+     * }
+     */
+    public static final long free_bytes$offset() {
+        return free_bytes$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int64_t free_bytes
+     * }
+     */
+    public static long free_bytes(MemorySegment struct) {
+        return struct.get(free_bytes$LAYOUT, free_bytes$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int64_t free_bytes
+     * }
+     */
+    public static void free_bytes(MemorySegment struct, long fieldValue) {
+        struct.set(free_bytes$LAYOUT, free_bytes$OFFSET, fieldValue);
+    }
+
+    private static final SequenceLayout device_name$LAYOUT = (SequenceLayout)$LAYOUT.select(groupElement("device_name"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * char device_name[64]
+     * }
+     */
+    public static final SequenceLayout device_name$layout() {
+        return device_name$LAYOUT;
+    }
+
+    private static final long device_name$OFFSET = $LAYOUT.byteOffset(groupElement("device_name"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * char device_name[64]
+     * }
+     */
+    public static final long device_name$offset() {
+        return device_name$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * char device_name[64]
+     * }
+     */
+    public static MemorySegment device_name(MemorySegment struct) {
+        return struct.asSlice(device_name$OFFSET, device_name$LAYOUT.byteSize());
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * char device_name[64]
+     * }
+     */
+    public static void device_name(MemorySegment struct, MemorySegment fieldValue) {
+        MemorySegment.copy(fieldValue, 0L, struct, device_name$OFFSET, device_name$LAYOUT.byteSize());
+    }
+
+    private static long[] device_name$DIMS = { 64 };
+
+    /**
+     * Dimensions for array field:
+     * {@snippet lang=c :
+     * char device_name[64]
+     * }
+     */
+    public static long[] device_name$dimensions() {
+        return device_name$DIMS;
+    }
+    private static final VarHandle device_name$ELEM_HANDLE = device_name$LAYOUT.varHandle(sequenceElement());
+
+    /**
+     * Indexed getter for field:
+     * {@snippet lang=c :
+     * char device_name[64]
+     * }
+     */
+    public static byte device_name(MemorySegment struct, long index0) {
+        return (byte)device_name$ELEM_HANDLE.get(struct, device_name$OFFSET, index0);
+    }
+
+    /**
+     * Indexed setter for field:
+     * {@snippet lang=c :
+     * char device_name[64]
+     * }
+     */
+    public static void device_name(MemorySegment struct, long index0, byte fieldValue) {
+        device_name$ELEM_HANDLE.set(struct, device_name$OFFSET, index0, fieldValue);
     }
 
     /**

@@ -18,6 +18,9 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int64_t struct_size;
  *     int32_t threads;
  *     ga_isa max_isa;
+ *     ga_device device;
+ *     int32_t device_index;
+ *     const char *cuda_library;
  * }
  * }
  */
@@ -30,7 +33,10 @@ public class ga_runtime_options {
     private static final GroupLayout $LAYOUT = MemoryLayout.structLayout(
         gated_attention_h.C_LONG.withName("struct_size"),
         gated_attention_h.C_INT.withName("threads"),
-        gated_attention_h.C_INT.withName("max_isa")
+        gated_attention_h.C_INT.withName("max_isa"),
+        gated_attention_h.C_INT.withName("device"),
+        gated_attention_h.C_INT.withName("device_index"),
+        gated_attention_h.C_POINTER.withName("cuda_library")
     ).withName("ga_runtime_options");
 
     /**
@@ -170,6 +176,138 @@ public class ga_runtime_options {
      */
     public static void max_isa(MemorySegment struct, int fieldValue) {
         struct.set(max_isa$LAYOUT, max_isa$OFFSET, fieldValue);
+    }
+
+    private static final OfInt device$LAYOUT = (OfInt)$LAYOUT.select(groupElement("device"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * ga_device device
+     * }
+     */
+    public static final OfInt device$layout() {
+        return device$LAYOUT;
+    }
+
+    private static final long device$OFFSET = $LAYOUT.byteOffset(groupElement("device"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * ga_device device
+     * }
+     */
+    public static final long device$offset() {
+        return device$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * ga_device device
+     * }
+     */
+    public static int device(MemorySegment struct) {
+        return struct.get(device$LAYOUT, device$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * ga_device device
+     * }
+     */
+    public static void device(MemorySegment struct, int fieldValue) {
+        struct.set(device$LAYOUT, device$OFFSET, fieldValue);
+    }
+
+    private static final OfInt device_index$LAYOUT = (OfInt)$LAYOUT.select(groupElement("device_index"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t device_index
+     * }
+     */
+    public static final OfInt device_index$layout() {
+        return device_index$LAYOUT;
+    }
+
+    private static final long device_index$OFFSET = $LAYOUT.byteOffset(groupElement("device_index"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t device_index
+     * }
+     */
+    public static final long device_index$offset() {
+        return device_index$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t device_index
+     * }
+     */
+    public static int device_index(MemorySegment struct) {
+        return struct.get(device_index$LAYOUT, device_index$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t device_index
+     * }
+     */
+    public static void device_index(MemorySegment struct, int fieldValue) {
+        struct.set(device_index$LAYOUT, device_index$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout cuda_library$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("cuda_library"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const char *cuda_library
+     * }
+     */
+    public static final AddressLayout cuda_library$layout() {
+        return cuda_library$LAYOUT;
+    }
+
+    private static final long cuda_library$OFFSET = $LAYOUT.byteOffset(groupElement("cuda_library"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const char *cuda_library
+     * }
+     */
+    public static final long cuda_library$offset() {
+        return cuda_library$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const char *cuda_library
+     * }
+     */
+    public static MemorySegment cuda_library(MemorySegment struct) {
+        return struct.get(cuda_library$LAYOUT, cuda_library$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const char *cuda_library
+     * }
+     */
+    public static void cuda_library(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(cuda_library$LAYOUT, cuda_library$OFFSET, fieldValue);
     }
 
     /**

@@ -92,6 +92,24 @@ public class gated_attention_h extends gated_attention_h$shared {
     public static int GA_INTERNAL() {
         return GA_INTERNAL;
     }
+    private static final int GA_UNAVAILABLE = (int)6L;
+    /**
+     * {@snippet lang=c :
+     * enum enum (unnamed at ./gated_attention.h:36:1).GA_UNAVAILABLE = 6
+     * }
+     */
+    public static int GA_UNAVAILABLE() {
+        return GA_UNAVAILABLE;
+    }
+    private static final int GA_DEVICE_FAILED = (int)7L;
+    /**
+     * {@snippet lang=c :
+     * enum enum (unnamed at ./gated_attention.h:36:1).GA_DEVICE_FAILED = 7
+     * }
+     */
+    public static int GA_DEVICE_FAILED() {
+        return GA_DEVICE_FAILED;
+    }
     /**
      * {@snippet lang=c :
      * typedef int32_t ga_dtype
@@ -101,7 +119,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_F32 = (int)0L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:47:1).GA_F32 = 0
+     * enum enum (unnamed at ./gated_attention.h:49:1).GA_F32 = 0
      * }
      */
     public static int GA_F32() {
@@ -110,7 +128,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_BF16 = (int)1L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:47:1).GA_BF16 = 1
+     * enum enum (unnamed at ./gated_attention.h:49:1).GA_BF16 = 1
      * }
      */
     public static int GA_BF16() {
@@ -119,7 +137,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_F16 = (int)2L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:47:1).GA_F16 = 2
+     * enum enum (unnamed at ./gated_attention.h:49:1).GA_F16 = 2
      * }
      */
     public static int GA_F16() {
@@ -128,7 +146,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_I32 = (int)3L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:47:1).GA_I32 = 3
+     * enum enum (unnamed at ./gated_attention.h:49:1).GA_I32 = 3
      * }
      */
     public static int GA_I32() {
@@ -137,7 +155,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_I8 = (int)4L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:47:1).GA_I8 = 4
+     * enum enum (unnamed at ./gated_attention.h:49:1).GA_I8 = 4
      * }
      */
     public static int GA_I8() {
@@ -152,7 +170,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_ISA_SCALAR = (int)0L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:51:1).GA_ISA_SCALAR = 0
+     * enum enum (unnamed at ./gated_attention.h:53:1).GA_ISA_SCALAR = 0
      * }
      */
     public static int GA_ISA_SCALAR() {
@@ -161,7 +179,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_ISA_NEON = (int)1L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:51:1).GA_ISA_NEON = 1
+     * enum enum (unnamed at ./gated_attention.h:53:1).GA_ISA_NEON = 1
      * }
      */
     public static int GA_ISA_NEON() {
@@ -170,7 +188,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_ISA_AVX2 = (int)2L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:51:1).GA_ISA_AVX2 = 2
+     * enum enum (unnamed at ./gated_attention.h:53:1).GA_ISA_AVX2 = 2
      * }
      */
     public static int GA_ISA_AVX2() {
@@ -179,7 +197,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_ISA_AVX512 = (int)3L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:51:1).GA_ISA_AVX512 = 3
+     * enum enum (unnamed at ./gated_attention.h:53:1).GA_ISA_AVX512 = 3
      * }
      */
     public static int GA_ISA_AVX512() {
@@ -188,7 +206,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_ISA_AVX512_BF16 = (int)4L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:51:1).GA_ISA_AVX512_BF16 = 4
+     * enum enum (unnamed at ./gated_attention.h:53:1).GA_ISA_AVX512_BF16 = 4
      * }
      */
     public static int GA_ISA_AVX512_BF16() {
@@ -197,11 +215,59 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_ISA_COUNT = (int)5L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:51:1).GA_ISA_COUNT = 5
+     * enum enum (unnamed at ./gated_attention.h:53:1).GA_ISA_COUNT = 5
      * }
      */
     public static int GA_ISA_COUNT() {
         return GA_ISA_COUNT;
+    }
+    /**
+     * {@snippet lang=c :
+     * typedef int32_t ga_device
+     * }
+     */
+    public static final OfInt ga_device = gated_attention_h.C_INT;
+    private static final int GA_DEVICE_CPU = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum enum (unnamed at ./gated_attention.h:57:1).GA_DEVICE_CPU = 0
+     * }
+     */
+    public static int GA_DEVICE_CPU() {
+        return GA_DEVICE_CPU;
+    }
+    private static final int GA_DEVICE_CUDA = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum enum (unnamed at ./gated_attention.h:57:1).GA_DEVICE_CUDA = 1
+     * }
+     */
+    public static int GA_DEVICE_CUDA() {
+        return GA_DEVICE_CUDA;
+    }
+    /**
+     * {@snippet lang=c :
+     * typedef int32_t ga_memory
+     * }
+     */
+    public static final OfInt ga_memory = gated_attention_h.C_INT;
+    private static final int GA_MEMORY_DEVICE = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum enum (unnamed at ./gated_attention.h:61:1).GA_MEMORY_DEVICE = 0
+     * }
+     */
+    public static int GA_MEMORY_DEVICE() {
+        return GA_MEMORY_DEVICE;
+    }
+    private static final int GA_MEMORY_PINNED = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum enum (unnamed at ./gated_attention.h:61:1).GA_MEMORY_PINNED = 1
+     * }
+     */
+    public static int GA_MEMORY_PINNED() {
+        return GA_MEMORY_PINNED;
     }
     /**
      * {@snippet lang=c :
@@ -212,7 +278,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_SIGMOID = (int)0L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:55:1).GA_SIGMOID = 0
+     * enum enum (unnamed at ./gated_attention.h:68:1).GA_SIGMOID = 0
      * }
      */
     public static int GA_SIGMOID() {
@@ -221,7 +287,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_SILU = (int)1L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:55:1).GA_SILU = 1
+     * enum enum (unnamed at ./gated_attention.h:68:1).GA_SILU = 1
      * }
      */
     public static int GA_SILU() {
@@ -230,7 +296,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_IDENTITY = (int)2L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:55:1).GA_IDENTITY = 2
+     * enum enum (unnamed at ./gated_attention.h:68:1).GA_IDENTITY = 2
      * }
      */
     public static int GA_IDENTITY() {
@@ -239,7 +305,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_NS_SIGMOID = (int)3L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:55:1).GA_NS_SIGMOID = 3
+     * enum enum (unnamed at ./gated_attention.h:68:1).GA_NS_SIGMOID = 3
      * }
      */
     public static int GA_NS_SIGMOID() {
@@ -248,7 +314,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_TWO_SIGMOID = (int)4L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:55:1).GA_TWO_SIGMOID = 4
+     * enum enum (unnamed at ./gated_attention.h:68:1).GA_TWO_SIGMOID = 4
      * }
      */
     public static int GA_TWO_SIGMOID() {
@@ -257,7 +323,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_SOFTPLUS = (int)5L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:55:1).GA_SOFTPLUS = 5
+     * enum enum (unnamed at ./gated_attention.h:68:1).GA_SOFTPLUS = 5
      * }
      */
     public static int GA_SOFTPLUS() {
@@ -266,7 +332,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_TANH = (int)6L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:55:1).GA_TANH = 6
+     * enum enum (unnamed at ./gated_attention.h:68:1).GA_TANH = 6
      * }
      */
     public static int GA_TANH() {
@@ -281,7 +347,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_MULTIPLY = (int)0L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:67:1).GA_MULTIPLY = 0
+     * enum enum (unnamed at ./gated_attention.h:80:1).GA_MULTIPLY = 0
      * }
      */
     public static int GA_MULTIPLY() {
@@ -290,7 +356,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_ADD = (int)1L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:67:1).GA_ADD = 1
+     * enum enum (unnamed at ./gated_attention.h:80:1).GA_ADD = 1
      * }
      */
     public static int GA_ADD() {
@@ -305,7 +371,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_PRE_NONE = (int)0L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:71:1).GA_PRE_NONE = 0
+     * enum enum (unnamed at ./gated_attention.h:84:1).GA_PRE_NONE = 0
      * }
      */
     public static int GA_PRE_NONE() {
@@ -314,7 +380,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_PRE_RMS_NORM = (int)1L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:71:1).GA_PRE_RMS_NORM = 1
+     * enum enum (unnamed at ./gated_attention.h:84:1).GA_PRE_RMS_NORM = 1
      * }
      */
     public static int GA_PRE_RMS_NORM() {
@@ -323,7 +389,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_PRE_SILU = (int)2L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:71:1).GA_PRE_SILU = 2
+     * enum enum (unnamed at ./gated_attention.h:84:1).GA_PRE_SILU = 2
      * }
      */
     public static int GA_PRE_SILU() {
@@ -332,7 +398,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_CAUSAL = (int)1L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:78:1).GA_CAUSAL = 1
+     * enum enum (unnamed at ./gated_attention.h:91:1).GA_CAUSAL = 1
      * }
      */
     public static int GA_CAUSAL() {
@@ -341,7 +407,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_ROUND_BEFORE_GATE = (int)2L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:78:1).GA_ROUND_BEFORE_GATE = 2
+     * enum enum (unnamed at ./gated_attention.h:91:1).GA_ROUND_BEFORE_GATE = 2
      * }
      */
     public static int GA_ROUND_BEFORE_GATE() {
@@ -356,7 +422,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_PART_NORM = (int)1L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:304:1).GA_PART_NORM = 1
+     * enum enum (unnamed at ./gated_attention.h:339:1).GA_PART_NORM = 1
      * }
      */
     public static int GA_PART_NORM() {
@@ -365,7 +431,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_PART_WEIGHT_PLUS_ONE = (int)2L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:304:1).GA_PART_WEIGHT_PLUS_ONE = 2
+     * enum enum (unnamed at ./gated_attention.h:339:1).GA_PART_WEIGHT_PLUS_ONE = 2
      * }
      */
     public static int GA_PART_WEIGHT_PLUS_ONE() {
@@ -374,7 +440,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_PART_ROTATE = (int)4L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:304:1).GA_PART_ROTATE = 4
+     * enum enum (unnamed at ./gated_attention.h:339:1).GA_PART_ROTATE = 4
      * }
      */
     public static int GA_PART_ROTATE() {
@@ -383,7 +449,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_INTERLEAVED = (int)1L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:311:1).GA_INTERLEAVED = 1
+     * enum enum (unnamed at ./gated_attention.h:346:1).GA_INTERLEAVED = 1
      * }
      */
     public static int GA_INTERLEAVED() {
@@ -1898,6 +1964,451 @@ public class gated_attention_h extends gated_attention_h$shared {
                 traceDowncall("ga_epilogue_backward", runtime, params, error, hold0, hold1, hold2, hold3, hold4);
             }
             return (int)mh$.invokeExact(runtime, params, error, hold0, hold1, hold2, hold3, hold4);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class ga_memory_allocate {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_memory_allocate");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_memory_allocate(ga_runtime runtime, ga_memory kind, int64_t bytes, void **memory, ga_error *error)
+     * }
+     */
+    public static FunctionDescriptor ga_memory_allocate$descriptor() {
+        return ga_memory_allocate.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_memory_allocate(ga_runtime runtime, ga_memory kind, int64_t bytes, void **memory, ga_error *error)
+     * }
+     */
+    public static MethodHandle ga_memory_allocate$handle() {
+        return ga_memory_allocate.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_memory_allocate(ga_runtime runtime, ga_memory kind, int64_t bytes, void **memory, ga_error *error)
+     * }
+     */
+    public static MemorySegment ga_memory_allocate$address() {
+        return ga_memory_allocate.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_memory_allocate(ga_runtime runtime, ga_memory kind, int64_t bytes, void **memory, ga_error *error)
+     * }
+     */
+    public static int ga_memory_allocate(long runtime, int kind, long bytes, MemorySegment memory, MemorySegment error) {
+        var mh$ = ga_memory_allocate.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_memory_allocate", runtime, kind, bytes, memory, error);
+            }
+            return (int)mh$.invokeExact(runtime, kind, bytes, memory, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class ga_memory_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_memory_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_memory_free(ga_runtime runtime, void *memory, ga_error *error)
+     * }
+     */
+    public static FunctionDescriptor ga_memory_free$descriptor() {
+        return ga_memory_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_memory_free(ga_runtime runtime, void *memory, ga_error *error)
+     * }
+     */
+    public static MethodHandle ga_memory_free$handle() {
+        return ga_memory_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_memory_free(ga_runtime runtime, void *memory, ga_error *error)
+     * }
+     */
+    public static MemorySegment ga_memory_free$address() {
+        return ga_memory_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_memory_free(ga_runtime runtime, void *memory, ga_error *error)
+     * }
+     */
+    public static int ga_memory_free(long runtime, MemorySegment memory, MemorySegment error) {
+        var mh$ = ga_memory_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_memory_free", runtime, memory, error);
+            }
+            return (int)mh$.invokeExact(runtime, memory, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class ga_memory_copy {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_memory_copy");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_memory_copy(ga_runtime runtime, void *to, const void *from, int64_t bytes, void *stream, ga_error *error, const void *hold0, const void *hold1)
+     * }
+     */
+    public static FunctionDescriptor ga_memory_copy$descriptor() {
+        return ga_memory_copy.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_memory_copy(ga_runtime runtime, void *to, const void *from, int64_t bytes, void *stream, ga_error *error, const void *hold0, const void *hold1)
+     * }
+     */
+    public static MethodHandle ga_memory_copy$handle() {
+        return ga_memory_copy.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_memory_copy(ga_runtime runtime, void *to, const void *from, int64_t bytes, void *stream, ga_error *error, const void *hold0, const void *hold1)
+     * }
+     */
+    public static MemorySegment ga_memory_copy$address() {
+        return ga_memory_copy.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_memory_copy(ga_runtime runtime, void *to, const void *from, int64_t bytes, void *stream, ga_error *error, const void *hold0, const void *hold1)
+     * }
+     */
+    public static int ga_memory_copy(long runtime, MemorySegment to, MemorySegment from, long bytes, MemorySegment stream, MemorySegment error, MemorySegment hold0, MemorySegment hold1) {
+        var mh$ = ga_memory_copy.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_memory_copy", runtime, to, from, bytes, stream, error, hold0, hold1);
+            }
+            return (int)mh$.invokeExact(runtime, to, from, bytes, stream, error, hold0, hold1);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class ga_stream_open {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_stream_open");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_stream_open(ga_runtime runtime, void **stream, ga_error *error)
+     * }
+     */
+    public static FunctionDescriptor ga_stream_open$descriptor() {
+        return ga_stream_open.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_stream_open(ga_runtime runtime, void **stream, ga_error *error)
+     * }
+     */
+    public static MethodHandle ga_stream_open$handle() {
+        return ga_stream_open.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_stream_open(ga_runtime runtime, void **stream, ga_error *error)
+     * }
+     */
+    public static MemorySegment ga_stream_open$address() {
+        return ga_stream_open.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_stream_open(ga_runtime runtime, void **stream, ga_error *error)
+     * }
+     */
+    public static int ga_stream_open(long runtime, MemorySegment stream, MemorySegment error) {
+        var mh$ = ga_stream_open.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_stream_open", runtime, stream, error);
+            }
+            return (int)mh$.invokeExact(runtime, stream, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class ga_stream_close {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_stream_close");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_stream_close(ga_runtime runtime, void *stream, ga_error *error)
+     * }
+     */
+    public static FunctionDescriptor ga_stream_close$descriptor() {
+        return ga_stream_close.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_stream_close(ga_runtime runtime, void *stream, ga_error *error)
+     * }
+     */
+    public static MethodHandle ga_stream_close$handle() {
+        return ga_stream_close.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_stream_close(ga_runtime runtime, void *stream, ga_error *error)
+     * }
+     */
+    public static MemorySegment ga_stream_close$address() {
+        return ga_stream_close.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_stream_close(ga_runtime runtime, void *stream, ga_error *error)
+     * }
+     */
+    public static int ga_stream_close(long runtime, MemorySegment stream, MemorySegment error) {
+        var mh$ = ga_stream_close.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_stream_close", runtime, stream, error);
+            }
+            return (int)mh$.invokeExact(runtime, stream, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class ga_stream_synchronize {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_stream_synchronize");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_stream_synchronize(ga_runtime runtime, void *stream, ga_error *error)
+     * }
+     */
+    public static FunctionDescriptor ga_stream_synchronize$descriptor() {
+        return ga_stream_synchronize.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_stream_synchronize(ga_runtime runtime, void *stream, ga_error *error)
+     * }
+     */
+    public static MethodHandle ga_stream_synchronize$handle() {
+        return ga_stream_synchronize.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_stream_synchronize(ga_runtime runtime, void *stream, ga_error *error)
+     * }
+     */
+    public static MemorySegment ga_stream_synchronize$address() {
+        return ga_stream_synchronize.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_stream_synchronize(ga_runtime runtime, void *stream, ga_error *error)
+     * }
+     */
+    public static int ga_stream_synchronize(long runtime, MemorySegment stream, MemorySegment error) {
+        var mh$ = ga_stream_synchronize.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_stream_synchronize", runtime, stream, error);
+            }
+            return (int)mh$.invokeExact(runtime, stream, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class ga_project {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_project");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_project(ga_runtime runtime, const ga_project_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3)
+     * }
+     */
+    public static FunctionDescriptor ga_project$descriptor() {
+        return ga_project.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_project(ga_runtime runtime, const ga_project_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3)
+     * }
+     */
+    public static MethodHandle ga_project$handle() {
+        return ga_project.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_project(ga_runtime runtime, const ga_project_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3)
+     * }
+     */
+    public static MemorySegment ga_project$address() {
+        return ga_project.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_project(ga_runtime runtime, const ga_project_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3)
+     * }
+     */
+    public static int ga_project(long runtime, MemorySegment params, MemorySegment error, MemorySegment hold0, MemorySegment hold1, MemorySegment hold2, MemorySegment hold3) {
+        var mh$ = ga_project.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_project", runtime, params, error, hold0, hold1, hold2, hold3);
+            }
+            return (int)mh$.invokeExact(runtime, params, error, hold0, hold1, hold2, hold3);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

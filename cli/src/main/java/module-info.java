@@ -12,6 +12,8 @@ module io.github.gatedattention.cli {
     requires xchart;
     requires tools.jackson.core;
 
+    exports io.github.gatedattention.cli;
+
     opens io.github.gatedattention.cli to
             info.picocli;
     opens io.github.gatedattention.cli.demo to

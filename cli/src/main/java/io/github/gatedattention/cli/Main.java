@@ -38,7 +38,12 @@ public final class Main {
 
     /** The parser with all commands, writing to standard output and error unless told otherwise. */
     public static CommandLine commandLine() {
-        return new CommandLine(new Main())
+        return commandLine(new Main());
+    }
+
+    /** A parser of other commands that ends and fails as this one does. */
+    public static CommandLine commandLine(Object root) {
+        return new CommandLine(root)
                 .setParameterExceptionHandler((e, arguments) -> reportUsage(e))
                 .setExecutionExceptionHandler((e, command, result) -> report(e, command));
     }

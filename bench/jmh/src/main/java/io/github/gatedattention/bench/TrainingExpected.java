@@ -24,8 +24,7 @@ public record TrainingExpected(float[] dOut, List<double[]> gradients) {
      * @param inputs the operands
      */
     public static TrainingExpected of(Inputs inputs) throws IOException {
-        RandomGenerator random =
-                RandomGeneratorFactory.of("L64X128MixRandom").create(SEED);
+        RandomGenerator random = RandomGeneratorFactory.of("L64X128MixRandom").create(SEED);
         float[] dOut = new float[inputs.q().length];
         for (int n = 0; n < dOut.length; n++) {
             dOut[n] = inputs.precision().round((float) random.nextGaussian());

@@ -24,8 +24,9 @@ import org.bytedeco.pytorch.global.torch;
  * summed over the group where they are looked at, untimed as well.
  */
 final class PyTorchTrainer implements Trainer {
-    static final String TUNING = "autograd of the flash kernel for CPUs; the settings of its forward; the gradients of the repeated"
-            + " K and V are not summed over the group, which is not timed";
+    static final String TUNING =
+            "autograd of the flash kernel for CPUs; the settings of its forward; the gradients of the repeated"
+                    + " K and V are not summed over the group, which is not timed";
 
     private final AttentionShape shape;
     private final boolean gated;
@@ -88,8 +89,7 @@ final class PyTorchTrainer implements Trainer {
         Tensor attended = torch.scaled_dot_product_attention(q, k, v, noMask, 0.0, true, defaultScale, false);
         Tensor out = gated ? attended.mul(gate.sigmoid()) : attended;
         TensorVector inputs = gated ? new TensorVector(q, k, v, gate) : new TensorVector(q, k, v);
-        return torch.grad(
-                new TensorVector(out), inputs, new TensorVector(dOut), new BoolOptional(false), false, false);
+        return torch.grad(new TensorVector(out), inputs, new TensorVector(dOut), new BoolOptional(false), false, false);
     }
 
     @Override

@@ -1,15 +1,16 @@
 package io.github.gatedattention.bench.report;
 
-import static io.github.gatedattention.bench.report.Markdown.NONE;
-import static io.github.gatedattention.bench.report.Markdown.format;
-import static io.github.gatedattention.bench.report.Markdown.line;
-import static io.github.gatedattention.bench.report.Markdown.significant;
-import static io.github.gatedattention.bench.report.Markdown.tableHead;
-import static io.github.gatedattention.bench.report.Markdown.tableRow;
+import static io.github.gatedattention.reporting.Markdown.NONE;
+import static io.github.gatedattention.reporting.Markdown.format;
+import static io.github.gatedattention.reporting.Markdown.line;
+import static io.github.gatedattention.reporting.Markdown.significant;
+import static io.github.gatedattention.reporting.Markdown.tableHead;
+import static io.github.gatedattention.reporting.Markdown.tableRow;
 
 import io.github.gatedattention.bench.Workload;
 import io.github.gatedattention.bench.peers.Implementation;
 import io.github.gatedattention.bench.peers.Trainer;
+import io.github.gatedattention.reporting.Machine;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
@@ -83,8 +84,9 @@ public record Report(
                 .sorted()
                 .toList();
         if (!steps.isEmpty()) {
-            text.append("\n## Forward and backward\n\nOne step, counted as 3.5 forward passes; the error is the largest of any"
-                    + " gradient.\n\n");
+            text.append(
+                    "\n## Forward and backward\n\nOne step, counted as 3.5 forward passes; the error is the largest of any"
+                            + " gradient.\n\n");
             training(text, steps);
         }
         List<RunResult> calls = results.stream()
@@ -165,7 +167,8 @@ public record Report(
     }
 
     private void training(StringBuilder text, List<TrainingRow> rows) {
-        for (Trainer.Kind kind : new TreeSet<>(rows.stream().map(TrainingRow::trainer).toList())) {
+        for (Trainer.Kind kind :
+                new TreeSet<>(rows.stream().map(TrainingRow::trainer).toList())) {
             line(text, "- %s: %s", kind.implementation().title(), kind.tuning());
         }
         text.append('\n');
@@ -178,7 +181,9 @@ public record Report(
                             row.trainer().implementation().title(),
                             significant(row.nanos() / 1e6),
                             format("%.0f GFLOP/s", row.gigaflops()),
-                            percent(row.gigaflops(), limits.gigaflops(row.trainer().precision())),
+                            percent(
+                                    row.gigaflops(),
+                                    limits.gigaflops(row.trainer().precision())),
                             format("%.1e", row.error())));
         }
     }

@@ -1,5 +1,6 @@
 package io.github.gatedattention.bench.sidebyside;
 
+import io.github.gatedattention.reporting.ChartStyle;
 import java.awt.Color;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;

@@ -1,6 +1,7 @@
 package io.github.gatedattention.bench.sidebyside;
 
 import io.github.gatedattention.bench.peers.Implementation;
+import io.github.gatedattention.reporting.ChartStyle;
 import java.awt.BasicStroke;
 import java.util.List;
 import java.util.Locale;
@@ -95,8 +96,8 @@ final class LineChart {
                 line.millis().values().stream().mapToDouble(Double::doubleValue).toArray();
         XYSeries series = chart.addSeries(legend(line, all), x, y);
         boolean library = line.implementation().isLibrary();
-        series.setLineColor(ChartStyle.color(line.implementation()));
-        series.setMarkerColor(ChartStyle.color(line.implementation()));
+        series.setLineColor(ImplementationColor.of(line.implementation()));
+        series.setMarkerColor(ImplementationColor.of(line.implementation()));
         series.setMarker(library ? SeriesMarkers.DIAMOND : SeriesMarkers.CIRCLE);
         series.setLineStyle(
                 new BasicStroke(library ? LIBRARY_WIDTH : PEER_WIDTH, BasicStroke.CAP_ROUND, BasicStroke.JOIN_ROUND));

@@ -4,6 +4,7 @@ import io.github.gatedattention.bench.Gating;
 import io.github.gatedattention.bench.Precision;
 import io.github.gatedattention.bench.Workload;
 import io.github.gatedattention.bench.peers.Implementation;
+import io.github.gatedattention.reporting.ChartStyle;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;

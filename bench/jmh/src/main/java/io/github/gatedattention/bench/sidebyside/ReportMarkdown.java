@@ -1,11 +1,11 @@
 package io.github.gatedattention.bench.sidebyside;
 
-import static io.github.gatedattention.bench.report.Markdown.NONE;
-import static io.github.gatedattention.bench.report.Markdown.format;
-import static io.github.gatedattention.bench.report.Markdown.line;
-import static io.github.gatedattention.bench.report.Markdown.significant;
-import static io.github.gatedattention.bench.report.Markdown.tableHead;
-import static io.github.gatedattention.bench.report.Markdown.tableRow;
+import static io.github.gatedattention.reporting.Markdown.NONE;
+import static io.github.gatedattention.reporting.Markdown.format;
+import static io.github.gatedattention.reporting.Markdown.line;
+import static io.github.gatedattention.reporting.Markdown.significant;
+import static io.github.gatedattention.reporting.Markdown.tableHead;
+import static io.github.gatedattention.reporting.Markdown.tableRow;
 
 import java.util.ArrayList;
 import java.util.Arrays;

@@ -1,11 +1,11 @@
 package io.github.gatedattention.bench.sidebyside;
 
-import static io.github.gatedattention.bench.report.Markdown.format;
+import static io.github.gatedattention.reporting.Markdown.format;
 
 import io.github.gatedattention.bench.peers.Host;
 import io.github.gatedattention.bench.peers.Implementation;
 import io.github.gatedattention.bench.peers.Trainer;
-import io.github.gatedattention.bench.report.Machine;
+import io.github.gatedattention.reporting.Machine;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

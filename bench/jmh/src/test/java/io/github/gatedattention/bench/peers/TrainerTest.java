@@ -17,8 +17,8 @@ class TrainerTest {
     private static final List<Workload> LONGER = List.of(Workload.S1024_HEADWISE, Workload.S1024_UNGATED);
 
     static Stream<Trainer.Kind> present() {
-        return Stream.of(Trainer.Kind.values()).filter(kind -> ImplementationTest.present()
-                .contains(kind.implementation()));
+        return Stream.of(Trainer.Kind.values())
+                .filter(kind -> ImplementationTest.present().contains(kind.implementation()));
     }
 
     @ParameterizedTest

@@ -2,6 +2,7 @@ package io.github.gatedattention.bench.sidebyside;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.github.gatedattention.reporting.ChartStyle;
 import java.io.ByteArrayInputStream;
 import java.util.List;
 import javax.imageio.ImageIO;

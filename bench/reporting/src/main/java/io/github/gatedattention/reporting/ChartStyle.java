@@ -1,6 +1,5 @@
-package io.github.gatedattention.bench.sidebyside;
+package io.github.gatedattention.reporting;
 
-import io.github.gatedattention.bench.peers.Implementation;
 import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Font;
@@ -14,10 +13,12 @@ import org.knowm.xchart.internal.chartpart.IChart;
 import org.knowm.xchart.style.AxesChartStyler;
 import org.knowm.xchart.style.Styler;
 
-/** How all pictures of a report look. */
-final class ChartStyle {
-    static final int WIDTH = 1400;
-    static final int HEIGHT = 740;
+/** How all pictures of reports look. */
+public final class ChartStyle {
+    /** Pixels from left to right. */
+    public static final int WIDTH = 1400;
+    /** Pixels from top to bottom, without the caption. */
+    public static final int HEIGHT = 740;
 
     private static final int CAPTION_HEIGHT = 40;
     private static final int PADDING = 22;
@@ -28,28 +29,13 @@ final class ChartStyle {
 
     private ChartStyle() {}
 
-    /** The same color for an implementation in every picture: teal for this library. */
-    static Color color(Implementation implementation) {
-        return new Color(
-                switch (implementation) {
-                    case GATED_ATTENTION_BF16 -> 0x0b4f59;
-                    case GATED_ATTENTION_F32, PREPARED_F32, BARE_F32 -> 0x1f9aa8;
-                    case VECTOR_API_F32 -> 0x7a5195;
-                    case ONNX_RUNTIME_F32 -> 0xd9822b;
-                    case ONNX_ATTENTION_F32 -> 0xe9b872;
-                    case PYTORCH_F32 -> 0xc8433f;
-                    case PYTORCH_BF16 -> 0xe08e8b;
-                    case DJL_F32 -> 0x6b8e23;
-                    case ND4J_F32 -> 0x4a6fa5;
-                    case PLAIN_JAVA_F32 -> 0x8a9aa5;
-                    // In no picture yet.
-                    case GATED_ATTENTION_F16, PACKED_BF16, PACKED_F32 -> 0x15707c;
-                    case INT8_BF16, PAGED_BF16, PAGED_INT8_BF16 -> 0x5fb8a5;
-                });
-    }
-
-    /** The chart with a line of text below it, as a PNG. */
-    static byte[] png(IChart chart, String caption) throws IOException {
+    /**
+     * {@return the chart with a line of text below it, as a PNG}
+     *
+     * @param chart what to draw
+     * @param caption the line
+     */
+    public static byte[] png(IChart chart, String caption) throws IOException {
         var image = new BufferedImage(WIDTH, HEIGHT + CAPTION_HEIGHT, BufferedImage.TYPE_INT_RGB);
         Graphics2D graphics = image.createGraphics();
         graphics.setColor(Color.WHITE);
@@ -65,7 +51,12 @@ final class ChartStyle {
         return bytes.toByteArray();
     }
 
-    static void apply(AxesChartStyler styler) {
+    /**
+     * Sets fonts, colors and margins.
+     *
+     * @param styler of a chart
+     */
+    public static void apply(AxesChartStyler styler) {
         styler.setBaseFont(TEXT);
         styler.setChartTitleFont(TEXT.deriveFont(Font.BOLD, 20f));
         styler.setChartTitleBoxVisible(false);

@@ -1,4 +1,4 @@
-package io.github.gatedattention.bench.report;
+package io.github.gatedattention.reporting;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

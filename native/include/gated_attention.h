@@ -281,7 +281,7 @@ typedef struct ga_attention_plan {
   int64_t workspace_bytes; /* scratch memory the call needs */
   int64_t flop;            /* 2 * (D + Dv) per visible query-key pair; backward: per gradient wanted, see docs/abi.md */
   int64_t bytes;           /* inputs read once plus outputs written once */
-  char kernel[64];         /* for example "prefill_bf16_avx512_bf16" */
+  char kernel[64];         /* for example "prefill_bf16_avx512_bf16"; "decode_bf16_i8_avx512" on keys of another type */
 } ga_attention_plan;
 
 /*

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "environment.h"
@@ -65,6 +66,17 @@ class CacheTypes : public IsaTest {
     ga_error error{};
     ASSERT_EQ(ga_attention_forward(runtime_.handle(), &params, &error), GA_OK) << error.message;
   }
+  // Of the kernel that the plan names, without the phase.
+  std::string types(const ga_attention_params &params) const {
+    ga_error error{};
+    ga_attention_plan plan{};
+    plan.struct_size = sizeof plan;
+    EXPECT_EQ(ga_attention_plan_for(runtime_.handle(), &params, &plan, &error), GA_OK) << error.message;
+    const std::string kernel = plan.kernel, isa = std::string("_") + ga_isa_name(plan.isa);
+    EXPECT_TRUE(kernel.ends_with(isa)) << kernel;
+    const size_t first = kernel.find('_') + 1;
+    return kernel.substr(first, kernel.size() - isa.size() - first);
+  }
   Runtime runtime_;
 };
 
@@ -83,6 +95,7 @@ TEST_P(CacheTypes, SixteenBitsUnderF32Queries) {
     instance.params.v = v.tensor();
     ASSERT_NO_FATAL_FAILURE(run(instance.params));
     EXPECT_EQ(compare(instance, reference_forward(instance.params), nullptr), "") << describe(c);
+    EXPECT_EQ(types(instance.params), type == GA_BF16 ? "f32_bf16" : "f32_f16");
   }
 }
 
@@ -136,6 +149,7 @@ TEST_P(CacheTypes, WholeNumbersWithScales) {
     params.v_scale = v_scale.tensor();
     ASSERT_NO_FATAL_FAILURE(run(params));
     EXPECT_EQ(compare(instance, reference, nullptr), "") << describe(c);
+    EXPECT_EQ(types(params), c.dtype == GA_F32 ? "f32_i8" : c.dtype == GA_BF16 ? "bf16_i8" : "f16_i8");
 
     const std::vector<std::byte> dense = instance.out_bits();
     const int64_t page_size = random.pick<int64_t>({1, 16, 256}), per_sequence = (c.seq_k + page_size - 1) / page_size;

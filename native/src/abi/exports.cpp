@@ -121,6 +121,8 @@ int64_t total_workspace(const Problem &p, const Schedule &s, const Runtime &r) {
   return workspace_bytes(s, r.pool.threads()) + lengths_bytes(p);
 }
 
+constexpr const char *kTypeNames[] = {"f32", "bf16", "f16", "i32", "i8"};  // by ga_dtype
+
 int64_t saturated(double x) { return x < 9e18 ? static_cast<int64_t>(x) : INT64_MAX; }
 
 bool plan_for(ga_runtime runtime, const ga_attention_params *params, ga_attention_plan *plan, Refusal &no) {
@@ -143,8 +145,9 @@ bool plan_for(ga_runtime runtime, const ga_attention_params *params, ga_attentio
   plan->flop = saturated(flop(p));
   plan->bytes = saturated(bytes_moved(p));
   const char *phase = s.prefill_tasks == 0 ? "decode" : s.decode_tasks == 0 ? "prefill" : "prefill+decode";
-  constexpr const char *kTypes[] = {"f32", "bf16", "f16"};
-  std::snprintf(plan->kernel, sizeof plan->kernel, "%s_%s_%s", phase, kTypes[p.dtype()], isa_name(r.kernels.isa));
+  const bool one_type = p.k.dtype == p.dtype();
+  std::snprintf(plan->kernel, sizeof plan->kernel, "%s_%s%s%s_%s", phase, kTypeNames[p.dtype()], one_type ? "" : "_",
+                one_type ? "" : kTypeNames[p.k.dtype], isa_name(r.kernels.isa));
   return true;
 }
 
@@ -203,9 +206,8 @@ bool backward_plan_for(ga_runtime runtime, const ga_attention_params *forward, c
   plan->workspace_bytes = cut.workspace_bytes + lengths_bytes(p);
   plan->flop = saturated(backward_flop(p, cut.schedule.recomputes));
   plan->bytes = saturated(backward_bytes_moved(p));
-  constexpr const char *kTypes[] = {"f32", "bf16", "f16"};
   std::snprintf(plan->kernel, sizeof plan->kernel, "%sbackward_%s_%s", cut.schedule.recomputes ? "forward+" : "",
-                kTypes[p.dtype()], isa_name(r.kernels.isa));
+                kTypeNames[p.dtype()], isa_name(r.kernels.isa));
   return true;
 }
 

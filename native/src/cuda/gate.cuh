@@ -296,7 +296,9 @@ GA_ALWAYS_INLINE void finish_row(const Output &p, int64_t b, int64_t i, int64_t 
   const bool one_score = gate && p.gate.dim == 0;  // head-wise
   float a = one_score ? activate<precision<T>()>(p.activation, load_element(p.gate, gate, 0)) : 1.0f;
   T *out = reinterpret_cast<T *>(p.out.at(b, i, h));
+#ifdef __CUDACC__
 #pragma unroll 1
+#endif
   for (int d = first; d < p.head_dim_v; d += step) {
     if (gate && !one_score) a = activate<precision<T>()>(p.activation, load_element(p.gate, gate, d));
     const float weight = weights ? load_element(p.norm_weight, weights, d) : 1.0f;

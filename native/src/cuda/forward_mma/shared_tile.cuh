@@ -27,7 +27,10 @@ static GA_DEVICE Words4 gather(const char *from) {
 // asynchronous copies, or done on return. anywhere: an address of global memory.
 template <class Tile, int kRows, class RowAt>
 GA_DEVICE void load_rows(uint32_t tile, int columns, bool aligned, const char *anywhere, RowAt row_at) {
-  _Pragma("unroll 2") for (int i = 0; i < kRows * Tile::kChunks / Tile::kThreads; i++) {
+#ifdef __CUDACC__
+#pragma unroll 2  // wholly unrolled, its addresses would push accumulators out of their registers
+#endif
+  for (int i = 0; i < kRows * Tile::kChunks / Tile::kThreads; i++) {
     const int n = i * Tile::kThreads + thread_index(), row = n / Tile::kChunks, chunk = n % Tile::kChunks;
     const char *from = row_at(row);
     const bool valid = from && 8 * chunk < columns;

@@ -10,7 +10,7 @@ import picocli.CommandLine.Command;
         name = "ga",
         mixinStandardHelpOptions = true,
         versionProvider = Version.class,
-        subcommands = {TrainCommand.class},
+        subcommands = {TrainCommand.class, ReproduceCommand.class},
         description = "Trains a small language model with gated attention on this machine's processor.",
         synopsisSubcommandLabel = "COMMAND",
         exitCodeListHeading = "%nExit codes:%n",

@@ -71,6 +71,11 @@ class TrainCommandTest {
     }
 
     @Test
+    void helpListsBothCommands() {
+        assertThat(run(0, List.of(), "--help")).contains("train", "reproduce", "Exit codes:");
+    }
+
+    @Test
     void badTextsAreRefused(@TempDir Path directory) throws Exception {
         Path little = Files.writeString(directory.resolve("little.txt"), "too little");
         assertThat(run(2, List.of(), "train", "--text=" + little))
@@ -78,6 +83,16 @@ class TrainCommandTest {
         Path absent = directory.resolve("absent.txt");
         assertThat(run(2, List.of(), "train", "--text=" + absent))
                 .isEqualTo("--text " + absent + " cannot be read: NoSuchFileException: " + absent);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            --steps=9             | --steps is 9, but must be 10 to 1000000
+            --seeds=0             | --seeds is 0, but must be 1 to 100
+            --out=                | --out is the empty string, a path is expected
+            """)
+    void badOptionsOfReproduceAreRefused(String option, String sentence) {
+        assertThat(run(2, List.of(), "reproduce", option)).isEqualTo(sentence);
     }
 
     /** Runs a command with a tiny model; returns what it printed, or the sentence of its refusal. */

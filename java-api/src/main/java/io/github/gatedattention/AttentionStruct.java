@@ -52,6 +52,7 @@ final class AttentionStruct {
         params.set(JAVA_INT, ga_attention_params.heads_kv$offset(), settings.keyValueHeads());
         params.set(JAVA_INT, ga_attention_params.head_dim$offset(), settings.headDim());
         params.set(JAVA_INT, ga_attention_params.head_dim_v$offset(), settings.valueHeadDim());
+        params.set(JAVA_LONG, ga_attention_params.stream$offset(), settings.streamAddress());
         params.set(JAVA_LONG, ga_attention_params.window_left$offset(), mask.windowLeft());
         params.set(JAVA_LONG, ga_attention_params.window_right$offset(), mask.windowRight());
         params.set(JAVA_FLOAT, ga_attention_params.scale$offset(), settings.scale());

@@ -7,11 +7,11 @@ import org.jspecify.annotations.Nullable;
  *
  * {@snippet file="io/github/gatedattention/examples/ExamplesTest.java" region="backend"}
  */
-public abstract sealed class Backend permits CpuBackend, JavaBackend {
+public abstract sealed class Backend permits CpuBackend, CudaBackend, JavaBackend {
     Backend() {}
 
     /**
-     * The fastest backend of this machine: {@link #cpu()} where the native library loads, else {@link #java()}. The
+     * The fastest backend of this machine for memory of the host: {@link #cpu()} where the native library loads, else {@link #java()}. The
      * first time it falls back, a warning with the reason goes to the {@link System.Logger} {@code
      * io.github.gatedattention}.
      *
@@ -41,14 +41,28 @@ public abstract sealed class Backend permits CpuBackend, JavaBackend {
     }
 
     /**
+     * Kernels on an NVIDIA GPU: the same calls, whose tensors lie in its memory ({@link CudaMemory}) and whose work is enqueued on
+     * a {@link CudaStream}. Forward and merge; not run on a GPU yet. Where the library, the driver or the device is missing,
+     * {@link #unavailableReason()} says which.
+     *
+     * @param device the device's number as CUDA counts them, from 0
+     * @return the backend, available or not; the same object for the same number
+     * @throws IllegalArgumentException when the number is negative
+     */
+    public static Backend cuda(int device) {
+        return CudaBackend.of(device);
+    }
+
+    /**
      * Returns the backend's name.
      *
-     * @return {@code cpu} or {@code java}
+     * @return {@code cpu}, {@code java}, or {@code cuda:0} and so on
      */
     public abstract String name();
 
     /**
-     * Returns whether this backend can be used. The first question about {@link #cpu()} loads the native library.
+     * Returns whether this backend can be used. The first question about {@link #cpu()} loads the native library, about a CUDA
+     * device also that of its kernels, and opens the device.
      *
      * @return whether {@link #unavailableReason()} is null
      */

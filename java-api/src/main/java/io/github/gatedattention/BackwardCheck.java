@@ -11,6 +11,7 @@ final class BackwardCheck {
     private BackwardCheck() {}
 
     static void check(Settings settings, BackwardOperands o) {
+        Place.check(settings, o);
         Operands forward = o.forward();
         requireSupported(settings, forward);
         Tensor q = forward.q();

@@ -60,7 +60,7 @@ final class BuilderCheck {
         String reason = backend.unavailableReason();
         if (reason != null) {
             throw new GatedAttentionException(
-                    Status.UNSUPPORTED,
+                    backend instanceof CudaBackend ? Status.UNAVAILABLE : Status.UNSUPPORTED,
                     "backend " + backend + " is not available: " + reason + "; Backend.java() works everywhere");
         }
         return backend;

@@ -36,6 +36,7 @@ final class CallCheck {
             @Nullable Tensor lse,
             @Nullable Tensor sink,
             @Nullable Scales scales) {
+        Place.check(settings, q, k, v, gate, out, normWeight, sequences, lse, sink, scales);
         checkInputs(settings, q, k, v, sequences);
         checkScales(scales, k);
         int heads = settings.queryHeads();
@@ -291,7 +292,7 @@ final class CallCheck {
     }
 
     static void requireOpen(String name, Tensor tensor) {
-        if (!tensor.segment().scope().isAlive()) {
+        if (!tensor.memory().scope().isAlive()) {
             throw new IllegalStateException("the arena of " + name + " is closed, but a call needs it open");
         }
     }
@@ -354,7 +355,7 @@ final class CallCheck {
     }
 
     static void output(String name, Tensor tensor) {
-        if (tensor.segment().isReadOnly()) {
+        if (tensor.memory().isReadOnly()) {
             throw new IllegalArgumentException(
                     name + " is read-only, but the call writes to it; pass a writable segment");
         }

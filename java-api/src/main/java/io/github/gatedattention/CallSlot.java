@@ -125,7 +125,7 @@ final class CallSlot {
      * further one would cost two atomic operations more.
      */
     MemorySegment hold(int parameter, @Nullable Tensor tensor) {
-        return tensor == null || (holds & 1 << parameter) == 0 ? MemorySegment.NULL : tensor.segment();
+        return tensor == null || (holds & 1 << parameter) == 0 ? MemorySegment.NULL : tensor.memory();
     }
 
     /** The same for a tensor of the sequences. */
@@ -143,7 +143,7 @@ final class CallSlot {
         if (tensor == null) {
             return;
         }
-        MemorySegment.Scope arena = tensor.segment().scope();
+        MemorySegment.Scope arena = tensor.memory().scope();
         for (int n = 0; n < parameter; n++) {
             if (arena.equals(arenas[n])) {
                 return;

@@ -106,7 +106,7 @@ final class Calls {
             return;
         }
         CallCheck.requireOpen(name, tensor);
-        if (!TensorMemory.isForAllThreads(tensor.segment())) {
+        if (!TensorMemory.isForAllThreads(tensor.memory())) {
             throw new WrongThreadException(name + " belongs to a confined arena, which the threads of this"
                     + " GatedAttention's executor cannot reach; allocate it from Arena.ofShared()");
         }

@@ -23,7 +23,7 @@ final class CpuBackend extends Backend {
 
     @Override
     Engine open(Settings settings) {
-        return new NativeEngine(settings);
+        return new NativeEngine(settings, NativeRuntime.acquire(settings.threads(), settings.maxInstructionSet()));
     }
 
     @Override

@@ -140,7 +140,8 @@ public final class GatedAttention implements AutoCloseable {
      * @param operands the tensors
      * @throws IllegalArgumentException when a tensor does not fit the settings or another tensor, or a length of a sequence is out
      *     of range
-     * @throws UnsupportedOperationException when the keys are paged or of another type than the queries, or the gate rounds first
+     * @throws UnsupportedOperationException when the keys are paged or of another type than the queries, the gate rounds first,
+     *     or the backend is a CUDA device
      * @throws IllegalStateException when this instance or the arena of a tensor is closed
      * @throws WrongThreadException when the arena of a tensor is confined to another thread
      * @throws GatedAttentionException when native code fails
@@ -160,7 +161,7 @@ public final class GatedAttention implements AutoCloseable {
      * @param probe what is wanted
      * @return the measurements, the same bits for any number of threads
      * @throws IllegalArgumentException when a tensor does not fit, or {@code lse} is null
-     * @throws UnsupportedOperationException when the keys are I8
+     * @throws UnsupportedOperationException when the keys are I8, or the backend is a CUDA device
      * @throws IllegalStateException when this instance or the arena of a tensor is closed
      * @throws WrongThreadException when the arena of a tensor is confined to another thread
      * @throws GatedAttentionException when native code fails
@@ -222,7 +223,8 @@ public final class GatedAttention implements AutoCloseable {
      * @return kernel, blocks, work and scratch memory of the gradients asked for
      * @throws IllegalArgumentException when a tensor does not fit the settings or another tensor, or a length of a sequence is out
      *     of range
-     * @throws UnsupportedOperationException when the keys are paged or of another type than the queries, or the gate rounds first
+     * @throws UnsupportedOperationException when the keys are paged or of another type than the queries, the gate rounds first,
+     *     or the backend is a CUDA device
      * @throws IllegalStateException when this instance is closed
      */
     public Plan explain(BackwardOperands operands) {
@@ -289,6 +291,7 @@ public final class GatedAttention implements AutoCloseable {
         private boolean valueHeadDimGiven;
         private @Nullable InstructionSet maxInstructionSet;
         private @Nullable Executor executor;
+        private @Nullable CudaStream stream;
 
         private Builder() {}
 
@@ -443,6 +446,20 @@ public final class GatedAttention implements AutoCloseable {
         }
 
         /**
+         * Sets on which stream of a CUDA device calls are enqueued; they return before the work is done, which {@link
+         * CudaStream#synchronize} waits for. The default is the device's default stream. The stream must stay open until this
+         * instance is closed. Instances that differ in nothing but the stream are cheap: threads that each have a stream have an
+         * instance each.
+         *
+         * @param newStream an open stream; where no backend is set, that of its device is
+         * @return this
+         */
+        public Builder stream(CudaStream newStream) {
+            stream = Objects.requireNonNull(newStream, "stream is null");
+            return this;
+        }
+
+        /**
          * Caps the instruction set of native kernels, as {@code GA_MAX_ISA} in the environment does too. The default is
          * no cap.
          *
@@ -476,7 +493,11 @@ public final class GatedAttention implements AutoCloseable {
                         "softcap is " + softcap + ", but must be finite and above 0, or 0 for none");
             }
             int workers = BuilderCheck.workers(threadsGiven, threads);
-            Backend chosen = BuilderCheck.available(backend);
+            Backend chosen = BuilderCheck.available(backend != null || stream == null ? backend : stream.backend());
+            if (stream != null && stream.backend() != chosen) {
+                throw new IllegalArgumentException(
+                        "stream is of " + stream.backend() + ", but the backend is " + chosen);
+            }
             Settings settings = new Settings(
                     queryHeads,
                     kvHeads,
@@ -488,7 +509,9 @@ public final class GatedAttention implements AutoCloseable {
                     factor,
                     softcap,
                     workers,
-                    maxInstructionSet);
+                    maxInstructionSet,
+                    chosen instanceof CudaBackend cuda ? cuda.device() : Place.HOST,
+                    stream);
             return new GatedAttention(settings, chosen, executor);
         }
     }

@@ -11,6 +11,7 @@ final class MergeCheck {
     private MergeCheck() {}
 
     static void check(Settings settings, MergeOperands o) {
+        Place.check(settings, o);
         int heads = settings.queryHeads();
         int valueDim = settings.valueHeadDim();
         Tensor partialOut = o.partialOut();

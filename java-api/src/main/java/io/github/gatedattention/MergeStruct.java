@@ -20,6 +20,7 @@ final class MergeStruct {
         ga_merge_params.struct_size(params, ga_merge_params.sizeof());
         ga_merge_params.heads_q(params, settings.queryHeads());
         ga_merge_params.head_dim_v(params, settings.valueHeadDim());
+        ga_merge_params.stream(params, MemorySegment.ofAddress(settings.streamAddress()));
         ga_merge_params.norm_eps(params, gate.normEps());
         ga_merge_params.activation(params, AbiCodes.of(gate.activation()));
         ga_merge_params.combination(params, AbiCodes.of(gate.combination()));

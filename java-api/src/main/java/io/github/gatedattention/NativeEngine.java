@@ -7,7 +7,7 @@ import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The native backend: one downcall per forward.
+ * The native backends, CPU and CUDA: one downcall per forward.
  *
  * <p>The struct holds raw addresses, which keep nothing alive, so a segment of every arena is an argument of the call as
  * well: for as long as it runs, the arena cannot be closed. The downcall is a plain one. A critical one would save some
@@ -16,15 +16,18 @@ import org.jspecify.annotations.Nullable;
 final class NativeEngine implements Engine {
     private final Settings settings;
     private final NativeRuntime runtime;
+    private final String backend;
     private final long runtimeHandle;
     private final SlotPool<CallSlot> slots;
     private final SlotPool<MergeStruct> merges;
     private final SlotPool<BackwardStruct> backwards;
     private volatile boolean closed;
 
-    NativeEngine(Settings settings) {
+    /** Takes the runtime over, and a use of the stream. */
+    NativeEngine(Settings settings, NativeRuntime runtime) {
         this.settings = settings;
-        this.runtime = NativeRuntime.acquire(settings.threads(), settings.maxInstructionSet());
+        this.runtime = runtime;
+        this.backend = settings.isOnDevice() ? Place.describe(settings.device()) : "cpu";
         this.runtimeHandle = runtime.handle();
         this.slots = new SlotPool<>(() -> new CallSlot(settings));
         this.merges = new SlotPool<>(() -> new MergeStruct(settings));
@@ -114,7 +117,7 @@ final class NativeEngine implements Engine {
     /** What the sequences' tensors hold is checked by native code first: reading it here too would be work done twice. */
     private RuntimeException failure(
             int status, MemorySegment error, Tensor q, Tensor k, @Nullable Sequences sequences) {
-        if (status == gated_attention_h.GA_INVALID_ARGUMENT() && sequences != null) {
+        if (status == gated_attention_h.GA_INVALID_ARGUMENT() && sequences != null && !settings.isOnDevice()) {
             new SequenceTable().read(q, k, sequences);
         }
         return failure(status, error);
@@ -153,9 +156,9 @@ final class NativeEngine implements Engine {
                     runtimeHandle,
                     merge.params,
                     merge.error,
-                    o.partialOut().segment(),
-                    o.partialLse().segment(),
-                    o.out().segment(),
+                    o.partialOut().memory(),
+                    o.partialLse().memory(),
+                    o.out().memory(),
                     segment(o.gate()),
                     segment(o.normWeight()),
                     segment(o.lse()),
@@ -171,6 +174,7 @@ final class NativeEngine implements Engine {
     @Override
     public void backward(BackwardOperands o) {
         checkOpen();
+        requireCpu("the backward pass");
         BackwardCheck.check(settings, o);
         BackwardStruct backward = backwards.take();
         try {
@@ -212,6 +216,7 @@ final class NativeEngine implements Engine {
     @Override
     public AttentionStatistics measure(Operands o, AttentionProbe probe) {
         checkOpen();
+        requireCpu("measuring");
         MeasureCheck.check(settings, o);
         return NativeMeasures.measure(
                 runtimeHandle,
@@ -224,12 +229,13 @@ final class NativeEngine implements Engine {
     @Override
     public ValueStatistics measure(Tensor values, ValueProbe probe) {
         checkOpen();
+        requireCpu("measuring");
         MeasureCheck.check(values);
         return NativeMeasures.measure(runtimeHandle, values, probe, this::failure);
     }
 
     private static MemorySegment segment(@Nullable Tensor tensor) {
-        return tensor == null ? MemorySegment.NULL : tensor.segment();
+        return tensor == null ? MemorySegment.NULL : tensor.memory();
     }
 
     @Override
@@ -238,20 +244,24 @@ final class NativeEngine implements Engine {
         try (Arena arena = Arena.ofConfined()) {
             CallSlot slot = new CallSlot(settings, arena);
             load(slot, operands); // a copy has other strides, so the tensors given are checked too
-            Operands o = operands.withSequences(copyOf(operands.sequences(), arena));
-            load(slot, o);
+            Operands o = operands;
+            if (!settings.isOnDevice()) { // where lengths are not read
+                o = operands.withSequences(copyOf(operands.sequences(), arena));
+                load(slot, o);
+            }
             MemorySegment plan = newPlan(arena);
             int status = gated_attention_h.ga_attention_plan_for(runtimeHandle, slot.params, plan, slot.error);
             if (status != gated_attention_h.GA_OK()) {
                 throw failure(status, slot.error, o.q(), o.k(), o.sequences());
             }
-            return plan(plan, Work.of(settings, o));
+            return plan(plan, settings.isOnDevice() ? workOf(plan) : Work.of(settings, o));
         }
     }
 
     @Override
     public Plan explain(BackwardOperands operands) {
         checkOpen();
+        requireCpu("the backward pass");
         BackwardCheck.check(settings, operands); // as above
         try (Arena arena = Arena.ofConfined()) {
             BackwardOperands o =
@@ -264,7 +274,7 @@ final class NativeEngine implements Engine {
             if (status != gated_attention_h.GA_OK()) {
                 throw failure(status, backward.error, o);
             }
-            return plan(plan, new Work(ga_attention_plan.flop(plan), ga_attention_plan.bytes(plan)));
+            return plan(plan, workOf(plan));
         }
     }
 
@@ -274,9 +284,13 @@ final class NativeEngine implements Engine {
         return plan;
     }
 
-    private static Plan plan(MemorySegment plan, Work work) {
+    private static Work workOf(MemorySegment plan) {
+        return new Work(ga_attention_plan.flop(plan), ga_attention_plan.bytes(plan));
+    }
+
+    private Plan plan(MemorySegment plan, Work work) {
         return new Plan(
-                "cpu",
+                backend,
                 ga_attention_plan.kernel(plan).getString(0),
                 AbiCodes.instructionSet(ga_attention_plan.isa(plan)),
                 ga_attention_plan.threads(plan),
@@ -320,6 +334,17 @@ final class NativeEngine implements Engine {
         if (!closed) {
             closed = true;
             runtime.release();
+            CudaStream stream = settings.stream();
+            if (stream != null) {
+                stream.release();
+            }
+        }
+    }
+
+    private void requireCpu(String what) {
+        if (settings.isOnDevice()) {
+            throw new UnsupportedOperationException(
+                    what + " runs on the CPU alone, but the backend is " + backend + "; copy the tensors to the host");
         }
     }
 

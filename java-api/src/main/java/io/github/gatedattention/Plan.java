@@ -5,10 +5,10 @@ import java.util.Locale;
 /**
  * What a call would do, and how much work that is.
  *
- * @param backend the backend's name, {@code cpu} or {@code java}
+ * @param backend the backend's name, {@code cpu}, {@code java} or {@code cuda:0} and so on
  * @param kernel the kernel's name, for example {@code prefill_bf16_avx512_bf16}
- * @param instructionSet the instruction set the kernel is written for
- * @param threads threads that work, the caller's included
+ * @param instructionSet the instruction set the kernel is written for; {@link InstructionSet#SCALAR} on a CUDA device
+ * @param threads threads that work, the caller's included; 1 on a CUDA device
  * @param queryBlock query rows per task
  * @param keyBlock keys per step
  * @param tasks units of work that threads claim
@@ -16,7 +16,8 @@ import java.util.Locale;
  * @param flop floating-point operations: {@code 2 (D + Dv)} per visible pair of query and key; backward, {@code 2 D} for the
  *     scores, {@code 2 Dv} for the gradients of the probabilities, {@code 2 D} for each of dQ and dK, {@code 2 Dv} for dV, and {@code
  *     2 (D + Dv)} where Y is computed anew
- * @param bytes inputs read once plus outputs written once
+ * @param bytes inputs read once plus outputs written once. On a CUDA device lengths are not read, so that flop and bytes are
+ *     those of sequences as long as they may be
  */
 public record Plan(
         String backend,

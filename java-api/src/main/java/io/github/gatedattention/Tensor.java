@@ -9,7 +9,8 @@ import java.util.Objects;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * A strided view of off-heap memory: a {@link MemorySegment}, a {@link DataType}, and an extent and a stride per axis.
+ * A strided view of off-heap memory, or of memory of a device ({@link CudaMemory}): a {@link MemorySegment}, a {@link DataType}, and
+ * an extent and a stride per axis.
  *
  * <p>A tensor owns nothing: whoever opened the arena closes it, and a tensor whose arena is closed throws
  * {@link IllegalStateException} when it is used. {@link #slice}, {@link #select}, {@link #transpose}, {@link #split},
@@ -17,6 +18,9 @@ import java.util.concurrent.atomic.AtomicLong;
  * immutable and safe to share between threads; its elements are as safe as any memory that is written.
  *
  * <p>Strides are counted in elements and are never negative. A tensor has 1 to 8 axes.
+ *
+ * <p>Elements in memory of a device cannot be read or written here: {@link #segment} and all methods that touch elements throw
+ * {@link UnsupportedOperationException} then. {@link CudaStream#copy} brings them to the host and back.
  */
 public final class Tensor {
     private static final long CACHE_LINE_BYTES = 64;
@@ -33,19 +37,24 @@ public final class Tensor {
     private final long spanBytes;
     /** Tells views apart without keeping them, or their memory, alive. */
     private final long id;
+    /** A device's number, or a constant of {@link Place}. */
+    private final int place;
     /** Whether no two elements share memory: found when first asked for, by any thread with the same answer. */
     private byte separate = UNKNOWN;
 
     /** A checked view that begins at {@code elementOffset} of {@code segment}. */
-    private Tensor(MemorySegment segment, long elementOffset, DataType dataType, long[] shape, long[] strides) {
+    private Tensor(
+            MemorySegment segment, int place, long elementOffset, DataType dataType, long[] shape, long[] strides) {
         this(
                 segment.asSlice(elementOffset * dataType.byteSize(), TensorLayout.spanBytes(dataType, shape, strides)),
+                place,
                 dataType,
                 shape,
                 strides);
     }
 
-    private Tensor(MemorySegment span, DataType dataType, long[] shape, long[] strides) {
+    private Tensor(MemorySegment span, int place, DataType dataType, long[] shape, long[] strides) {
+        this.place = place;
         this.segment = span;
         this.dataType = dataType;
         this.shape = shape;
@@ -57,7 +66,8 @@ public final class Tensor {
 
     /** A contiguous shape without memory, to plan with. */
     static Tensor withoutMemory(DataType dataType, long... shape) {
-        return new Tensor(MemorySegment.NULL, dataType, shape, TensorLayout.contiguousStrides(dataType, shape));
+        return new Tensor(
+                MemorySegment.NULL, Place.NOWHERE, dataType, shape, TensorLayout.contiguousStrides(dataType, shape));
     }
 
     /**
@@ -74,7 +84,27 @@ public final class Tensor {
         long[] extents = shape.clone();
         long[] strides = TensorLayout.contiguousStrides(dataType, extents);
         long bytes = TensorLayout.spanBytes(dataType, extents, strides);
-        return new Tensor(arena.allocate(bytes, CACHE_LINE_BYTES), 0, dataType, extents, strides);
+        return new Tensor(arena.allocate(bytes, CACHE_LINE_BYTES), Place.HOST, 0, dataType, extents, strides);
+    }
+
+    /**
+     * Allocates a contiguous tensor in memory of a device, zeroed and aligned to 256 bytes.
+     *
+     * @param memory owns the memory
+     * @param dataType the elements' type
+     * @param shape the extent of each axis, at least 0
+     * @return a tensor over new memory, whose elements the host cannot touch
+     * @throws IllegalArgumentException when an extent is negative or the size overflows
+     * @throws IllegalStateException when {@code memory} is closed
+     * @throws GatedAttentionException when the device has too little memory left, or failed
+     */
+    public static Tensor allocate(CudaMemory memory, DataType dataType, long... shape) {
+        return Objects.requireNonNull(memory, "memory is null").allocate(dataType, shape);
+    }
+
+    /** A contiguous tensor over memory of a place, as large as it. */
+    static Tensor at(int place, MemorySegment segment, DataType dataType, long[] shape) {
+        return new Tensor(segment, place, 0, dataType, shape, TensorLayout.contiguousStrides(dataType, shape));
     }
 
     /**
@@ -111,7 +141,7 @@ public final class Tensor {
 
     private static Tensor view(MemorySegment segment, DataType dataType, long[] shape, long[] strides) {
         TensorMemory.check(segment, dataType, shape, strides);
-        return new Tensor(segment, 0, dataType, shape, strides);
+        return new Tensor(segment, Place.HOST, 0, dataType, shape, strides);
     }
 
     /**
@@ -181,7 +211,7 @@ public final class Tensor {
         extents[axis] = to - from;
         // An empty view touches nothing: it begins where this one does, since its own place may be past the end.
         boolean empty = TensorLayout.elements(extents) == 0;
-        return new Tensor(segment, empty ? 0 : from * strides[axis], dataType, extents, strides);
+        return new Tensor(segment, place, empty ? 0 : from * strides[axis], dataType, extents, strides);
     }
 
     /**
@@ -202,7 +232,7 @@ public final class Tensor {
             throw new IllegalArgumentException("select would leave 0 axes, but a tensor has at least 1; use slice");
         }
         Tensor one = slice(axis, index, index + 1);
-        return new Tensor(one.segment, 0, dataType, without(shape, axis), without(strides, axis));
+        return new Tensor(one.segment, place, 0, dataType, without(shape, axis), without(strides, axis));
     }
 
     /**
@@ -222,7 +252,7 @@ public final class Tensor {
         extents[b] = shape[a];
         steps[a] = strides[b];
         steps[b] = strides[a];
-        return new Tensor(segment, 0, dataType, extents, steps);
+        return new Tensor(segment, place, 0, dataType, extents, steps);
     }
 
     /**
@@ -267,7 +297,7 @@ public final class Tensor {
     public Tensor reshape(long... newShape) {
         long[] extents = newShape.clone();
         long[] steps = TensorLayout.reshape(dataType, shape, strides, extents);
-        return new Tensor(segment, 0, dataType, extents, steps);
+        return new Tensor(segment, place, 0, dataType, extents, steps);
     }
 
     /**
@@ -289,7 +319,7 @@ public final class Tensor {
         extents[axis] = n;
         steps[axis] = 0;
         TensorLayout.check(dataType, extents, steps);
-        return new Tensor(segment, 0, dataType, extents, steps);
+        return new Tensor(segment, place, 0, dataType, extents, steps);
     }
 
     /**
@@ -302,7 +332,7 @@ public final class Tensor {
      */
     public float getFloat(long... index) {
         requireFloating();
-        return Elements.get(dataType, segment, offset(index));
+        return Elements.get(dataType, segment(), offset(index));
     }
 
     /**
@@ -315,7 +345,7 @@ public final class Tensor {
      */
     public void setFloat(float value, long... index) {
         requireFloating();
-        Elements.set(dataType, segment, offset(index), value);
+        Elements.set(dataType, segment(), offset(index), value);
     }
 
     /**
@@ -328,7 +358,7 @@ public final class Tensor {
      */
     public int getInt(long... index) {
         requireInteger();
-        return Elements.getInt(dataType, segment, offset(index));
+        return Elements.getInt(dataType, segment(), offset(index));
     }
 
     /**
@@ -342,7 +372,7 @@ public final class Tensor {
     public void setInt(int value, long... index) {
         requireInteger();
         Elements.checkInt(dataType, "value", value);
-        Elements.setInt(dataType, segment, offset(index), value);
+        Elements.setInt(dataType, segment(), offset(index), value);
     }
 
     /**
@@ -377,9 +407,37 @@ public final class Tensor {
      * Returns the memory that this view spans, from its first element to its last.
      *
      * @return a segment of the owner's arena
+     * @throws UnsupportedOperationException when it is memory of a device, which the host cannot touch
      */
     public MemorySegment segment() {
+        if (isOnDevice()) {
+            throw new UnsupportedOperationException(this + " is in memory of " + Place.describe(place)
+                    + ", which the host cannot touch; copy it with CudaStream.copy into a tensor of the host");
+        }
         return segment;
+    }
+
+    /**
+     * Tells whether the elements are in memory of a device, which the host cannot touch.
+     *
+     * @return whether it is a tensor of {@link CudaMemory#allocate}, or a view of one
+     */
+    public boolean isOnDevice() {
+        return Place.isDevice(place);
+    }
+
+    /** The segment, wherever it is: to keep it open and to take addresses of it, never to touch it. */
+    MemorySegment memory() {
+        return segment;
+    }
+
+    int place() {
+        return place;
+    }
+
+    /** Whether the elements follow each other without gaps, in order. */
+    boolean isContiguous() {
+        return hasStridesOf(TensorLayout.contiguousStrides(dataType, shape));
     }
 
     /**
@@ -466,13 +524,13 @@ public final class Tensor {
                 || (address == other.address
                         && dataType == other.dataType
                         && Arrays.equals(shape, other.shape)
-                        && hasStridesOf(other));
+                        && hasStridesOf(other.strides));
     }
 
     /** The stride of an axis of one element leads nowhere, so it may differ. */
-    private boolean hasStridesOf(Tensor other) {
+    private boolean hasStridesOf(long[] others) {
         for (int axis = 0; axis < shape.length; axis++) {
-            if (shape[axis] > 1 && strides[axis] != other.strides[axis]) {
+            if (shape[axis] > 1 && strides[axis] != others[axis]) {
                 return false;
             }
         }
@@ -520,6 +578,7 @@ public final class Tensor {
 
     @Override
     public String toString() {
-        return "Tensor[" + TensorLayout.describe(dataType, shape, strides) + "]";
+        return "Tensor[" + TensorLayout.describe(dataType, shape, strides)
+                + (isOnDevice() ? " on " + Place.describe(place) : "") + "]";
     }
 }

@@ -47,6 +47,21 @@ final class LibraryLoader {
         }
     }
 
+    /** Hands a library to the operating system. */
+    interface Opener<T> {
+        T open(Path path, LibraryImage image) throws RefusedException;
+    }
+
+    /** Opens another packaged library through a private file or a memory file, as this one's is loaded. */
+    static <T> T openCopy(LibraryImage image, LoaderEnvironment environment, Opener<T> opener) throws RefusedException {
+        LibraryLoader loader = new LibraryLoader(environment);
+        return loader.openCopy(image, loader.extraction(), (path, of, _) -> opener.open(path, of));
+    }
+
+    private interface Linking<T> {
+        T link(Path path, LibraryImage image, LoadMethod method) throws RefusedException;
+    }
+
     private Loaded find() throws RefusedException {
         String classifier = environment.platform().classifier();
         Extraction extraction = extraction();
@@ -56,7 +71,7 @@ final class LibraryLoader {
         }
         LibraryImage image =
                 PackagedLibrary.find(classifier, environment.expected().get(classifier), environment.resources());
-        return loadCopy(image, extraction);
+        return openCopy(image, extraction, this::link);
     }
 
     private Extraction extraction() throws RefusedException {
@@ -92,28 +107,29 @@ final class LibraryLoader {
     private Loaded loadCopyAfter(RefusedException named, LibraryImage image, Extraction extraction)
             throws RefusedException {
         try {
-            return loadCopy(image, extraction);
+            return openCopy(image, extraction, this::link);
         } catch (RefusedException copy) {
             throw new RefusedException(named.refusal(), named.sentence() + " " + copy.sentence());
         }
     }
 
-    private Loaded loadCopy(LibraryImage image, Extraction extraction) throws RefusedException {
+    private <T> T openCopy(LibraryImage image, Extraction extraction, Linking<T> linking) throws RefusedException {
         return switch (extraction) {
-            case FILE -> loadThroughFile(image);
-            case MEMFD -> loadThroughMemory(image);
+            case FILE -> throughFile(image, linking);
+            case MEMFD -> throughMemory(image, linking);
             case AUTO -> {
                 try {
-                    yield loadThroughFile(image);
+                    yield throughFile(image, linking);
                 } catch (RefusedException file) {
-                    yield loadThroughMemoryAfter(file, image);
+                    yield throughMemoryAfter(file, image, linking);
                 }
             }
         };
     }
 
     /** A directory may be read-only, full, noexec or guarded by a policy: memory helps against all of these. */
-    private Loaded loadThroughMemoryAfter(RefusedException file, LibraryImage image) throws RefusedException {
+    private <T> T throughMemoryAfter(RefusedException file, LibraryImage image, Linking<T> linking)
+            throws RefusedException {
         boolean memoryMayHelp = switch (file.refusal()) {
             case UNSAFE_DIRECTORY,
                     UNUSABLE_DIRECTORY,
@@ -128,7 +144,7 @@ final class LibraryLoader {
             throw file;
         }
         try {
-            return loadThroughMemory(image);
+            return throughMemory(image, linking);
         } catch (RefusedException memory) {
             if (memory.refusal() == Refusal.MEMORY_FILE_UNAVAILABLE || memory.refusal() == Refusal.LINK_FAILED) {
                 throw new RefusedException(file.refusal(), file.sentence() + " " + memory.sentence());
@@ -137,14 +153,14 @@ final class LibraryLoader {
         }
     }
 
-    private Loaded loadThroughFile(LibraryImage image) throws RefusedException {
+    private <T> T throughFile(LibraryImage image, Linking<T> linking) throws RefusedException {
         try (ExtractedLibrary extracted = ExtractedLibrary.write(environment.extractionDirectory(), image)) {
-            return link(extracted.file(), image, LoadMethod.EXTRACTED_FILE);
+            return linking.link(extracted.file(), image, LoadMethod.EXTRACTED_FILE);
         }
     }
 
-    private Loaded loadThroughMemory(LibraryImage image) throws RefusedException {
-        return link(SealedMemory.create(image), image, LoadMethod.SEALED_MEMORY);
+    private <T> T throughMemory(LibraryImage image, Linking<T> linking) throws RefusedException {
+        return linking.link(SealedMemory.create(image), image, LoadMethod.SEALED_MEMORY);
     }
 
     private Loaded link(Path path, LibraryImage image, LoadMethod method) throws RefusedException {

@@ -11,7 +11,8 @@ final class PackagedLibrary {
 
     /** The resource's name inside the JAR; its folder is no package, so that module boundaries do not hide it. */
     static String resourceName(String classifier) {
-        return "io/github/gatedattention/native/" + classifier + "/libgatedattention.so";
+        return "io/github/gatedattention/native/" + classifier
+                + (classifier.equals(CudaLibrary.CLASSIFIER) ? "/libgatedattention_cuda.so" : "/libgatedattention.so");
     }
 
     /**
@@ -28,7 +29,10 @@ final class PackagedLibrary {
                     Refusal.NOT_PACKAGED,
                     "These bindings were built without a library for " + classifier
                             + "; use released bindings, or build one on this machine and name it by -D"
-                            + NativeLibrary.LIBRARY_PROPERTY + "=PATH.");
+                            + (classifier.equals(CudaLibrary.CLASSIFIER)
+                                    ? CudaLibrary.LIBRARY_PROPERTY
+                                    : NativeLibrary.LIBRARY_PROPERTY)
+                            + "=PATH.");
         }
         List<LibraryResources.Entry> entries = resources.find(resourceName(classifier));
         RefusedException last = new RefusedException(

@@ -40,7 +40,19 @@ public final class ChildJvm {
         return run(SECONDS, options, main, List.of(arguments));
     }
 
+    /** The same as {@link #run(List, Class, String...)} with further entries on the class path. */
+    public static Result runWithClassPath(String classPath, List<String> options, Class<?> main) {
+        List<String> granted = new ArrayList<>(options);
+        granted.add("--enable-native-access=ALL-UNNAMED");
+        return run(SECONDS, classPath, granted, main, List.of());
+    }
+
     private static Result run(long seconds, List<String> options, Class<?> main, List<String> arguments) {
+        return run(seconds, System.getProperty("java.class.path"), options, main, arguments);
+    }
+
+    private static Result run(
+            long seconds, String classPath, List<String> options, Class<?> main, List<String> arguments) {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(List.of("-XX:ErrorFile=/dev/null", "-XX:-CreateCoredumpOnCrash", "-Xmx1g"));
@@ -48,7 +60,7 @@ public final class ChildJvm {
                 .filter(name -> name.startsWith("gatedattention.") || name.equals("ga.native"))
                 .forEach(name -> command.add("-D" + name + "=" + System.getProperty(name)));
         command.addAll(options);
-        command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName()));
+        command.addAll(List.of("-cp", classPath, main.getName()));
         command.addAll(arguments);
         try {
             Path output = Files.createTempFile("child", ".txt");

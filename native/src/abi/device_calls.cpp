@@ -1,29 +1,10 @@
 #include "abi/device_calls.h"
 
-#include <initializer_list>
-
 #include "core/cost.h"
 #include "core/cuda_library.h"
 
 namespace ga {
 namespace {
-
-struct Named {
-  const char *name;
-  const View &view;
-};
-
-// A kernel that reads memory of the host ends the device for the whole process, so each tensor is looked at.
-bool check_places(const Runtime &r, std::initializer_list<Named> tensors, Refusal &no) {
-  for (const Named &t : tensors) {
-    if (!t.view.data) continue;
-    const Place place = r.cuda->place(r.device, t.view.data);
-    if (place != Place::kDevice)
-      return no.invalid("%s is at %p, in memory of %s; it must be in memory of the runtime's device", t.name,
-                        static_cast<void *>(t.view.data), place == Place::kHost ? "the host" : "another device");
-  }
-  return true;
-}
 
 int64_t saturated(double x) { return x < 9e18 ? static_cast<int64_t>(x) : INT64_MAX; }
 
@@ -68,43 +49,59 @@ bool plan_on_device(const Runtime &r, const Problem &p, ga_attention_plan &plan,
 
 bool forward_on_device(const Runtime &r, const Problem &p, const ga_attention_params &c, Refusal &no) {
   const View workspace = {static_cast<char *>(c.workspace)};
-  if (!check_places(r,
-                    {{"q", p.q},
-                     {"k", p.k},
-                     {"v", p.v},
-                     {"k_scale", p.k_scale},
-                     {"v_scale", p.v_scale},
-                     {"gate", p.gate},
-                     {"norm_weight", p.norm_weight},
-                     {"sink", p.sink},
-                     {"out", p.out},
-                     {"lse", p.lse},
-                     {"key_lengths", p.key_lengths},
-                     {"query_lengths", p.query_lengths},
-                     {"key_starts", p.key_starts},
-                     {"cu_seqlens_q", p.cu_seqlens_q},
-                     {"cu_seqlens_k", p.cu_seqlens_k},
-                     {"block_table", p.block_table},
-                     {"workspace", workspace}},
-                    no))
-    return false;
   ga_error error;
-  return passed(r.cuda->forward(r.device, p, workspace.data, c.workspace_bytes, c.stream, &error), error, no);
+  return check_places(r,
+                      {{"q", p.q},
+                       {"k", p.k},
+                       {"v", p.v},
+                       {"k_scale", p.k_scale},
+                       {"v_scale", p.v_scale},
+                       {"gate", p.gate},
+                       {"norm_weight", p.norm_weight},
+                       {"sink", p.sink},
+                       {"out", p.out},
+                       {"lse", p.lse},
+                       {"key_lengths", p.key_lengths},
+                       {"query_lengths", p.query_lengths},
+                       {"key_starts", p.key_starts},
+                       {"cu_seqlens_q", p.cu_seqlens_q},
+                       {"cu_seqlens_k", p.cu_seqlens_k},
+                       {"block_table", p.block_table},
+                       {"workspace", workspace}},
+                      no) &&
+         passed(r.cuda->forward(r.device, p, workspace.data, c.workspace_bytes, c.stream, &error), error, no);
 }
 
 bool merge_on_device(const Runtime &r, const Merge &m, void *stream, Refusal &no) {
-  if (!check_places(r,
-                    {{"partial_out", m.partial_out},
-                     {"partial_lse", m.partial_lse},
-                     {"gate", m.gate},
-                     {"norm_weight", m.norm_weight},
-                     {"sink", m.sink},
-                     {"out", m.out},
-                     {"lse", m.lse}},
-                    no))
-    return false;
   ga_error error;
-  return passed(r.cuda->merge(r.device, m, stream, &error), error, no);
+  return check_places(r,
+                      {{"partial_out", m.partial_out},
+                       {"partial_lse", m.partial_lse},
+                       {"gate", m.gate},
+                       {"norm_weight", m.norm_weight},
+                       {"sink", m.sink},
+                       {"out", m.out},
+                       {"lse", m.lse}},
+                      no) &&
+         passed(r.cuda->merge(r.device, m, stream, &error), error, no);
+}
+
+bool project_on_device(const Runtime &r, const Projection &p, void *stream, Refusal &no) {
+  if (!check_places(r, {{"in", p.in}, {"weight", p.weight}, {"bias", p.bias}, {"out", p.out}}, no)) return false;
+  ga_error error;
+  return p.rows == 0 || passed(r.cuda->project(r.device, p, stream, &error), error, no);
+}
+
+bool check_places(const Runtime &r, std::initializer_list<NamedView> tensors, Refusal &no) {
+  const void *addresses[kMostTensors];
+  int count = 0;
+  for (const NamedView &t : tensors) addresses[count++] = t.view.data;
+  Place place = Place::kDevice;
+  const int first = r.cuda->misplaced(r.device, addresses, count, &place);
+  if (first == count) return true;
+  return no.invalid("%s is at %p, in memory of %s; it must be in memory of the runtime's device",
+                    (tensors.begin() + first)->name, addresses[first],
+                    place == Place::kHost ? "the host" : "another device");
 }
 
 bool check_on_cpu(const Runtime &r, const char *what, Refusal &no) {

@@ -1,6 +1,7 @@
 // The door of devices: their memory, streams and projections.
 #include <cinttypes>
 
+#include "abi/device_calls.h"
 #include "abi/open_runtime.h"
 #include "abi/validate_project.h"
 
@@ -20,6 +21,7 @@ class OpenDevice {
     else
       usable_ = runtime_.get();
   }
+  const Runtime &runtime() const { return *usable_; }
   const CudaBackend &cuda() const { return *usable_->cuda; }
   CudaDevice *device() const { return usable_->device; }
   explicit operator bool() const { return usable_; }  // false: refused
@@ -95,15 +97,7 @@ bool project(ga_runtime runtime, const ga_project_params *params, Refusal &no) {
   Projection p = {};
   void *stream = nullptr;
   if (!open || !check_projection(params, p, stream, no)) return false;
-  const auto misplaced = [&](const char *name, const View &view) {
-    return view.data && open.cuda().place(open.device(), view.data) != Place::kDevice &&
-           !no.invalid("%s is at %p; it must be in memory of the runtime's device", name, static_cast<void *>(view.data));
-  };
-  if (misplaced("in", p.in) || misplaced("weight", p.weight) || misplaced("bias", p.bias) || misplaced("out", p.out))
-    return false;
-  if (p.rows == 0) return true;
-  ga_error error;
-  return passed(open.cuda().project(open.device(), p, stream, &error), error, no);
+  return project_on_device(open.runtime(), p, stream, no);
 }
 
 }  // namespace

@@ -23,8 +23,9 @@ struct CudaBackend {
   ga_status (*open)(int32_t index, CudaDevice **device, ga_error *error);
   void (*close)(CudaDevice *device);  // waits for its work
   ga_status (*query)(CudaDevice *device, ga_runtime_info *info, ga_error *error);
-  // Of memory that is not nullptr.
-  Place (*place)(CudaDevice *device, const void *memory);
+  // Which address is the first that is not in the device's memory, and where it is instead; count: none is. Those that are
+  // nullptr do not count.
+  int (*misplaced)(CudaDevice *device, const void *const *addresses, int count, Place *place);
 
   // Fills kernel, blocks, tasks and scratch.
   ga_status (*plan)(CudaDevice *device, const Problem &p, ga_attention_plan *plan, ga_error *error);

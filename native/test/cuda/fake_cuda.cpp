@@ -97,9 +97,9 @@ ga_status query(CudaDevice *device, ga_runtime_info *info, ga_error *error) {
   return GA_OK;
 }
 
-Place place(CudaDevice *device, const void *memory) {
+// Under the lock.
+Place place_of(const CudaDevice *device, const void *memory) {
   State &s = state();
-  const std::lock_guard<std::mutex> lock(s.mutex);
   if (s.trusted) return Place::kDevice;
   const auto address = reinterpret_cast<uintptr_t>(memory);
   auto after = s.memory.upper_bound(address);
@@ -107,6 +107,16 @@ Place place(CudaDevice *device, const void *memory) {
   const auto &[start, block] = *--after;
   if (address >= start + static_cast<uintptr_t>(block.bytes) || block.device < 0) return Place::kHost;
   return block.device == device->index ? Place::kDevice : Place::kOtherDevice;
+}
+
+int misplaced(CudaDevice *device, const void *const *addresses, int count, Place *place) {
+  const std::lock_guard<std::mutex> lock(state().mutex);
+  for (int i = 0; i < count; i++) {
+    if (!addresses[i]) continue;
+    *place = place_of(device, addresses[i]);
+    if (*place != Place::kDevice) return i;
+  }
+  return count;
 }
 
 ga_status plan(CudaDevice *, const Problem &p, ga_attention_plan *plan, ga_error *) {
@@ -225,7 +235,7 @@ ga_status stream_synchronize(CudaDevice *device, void *stream, ga_error *error) 
   return usable(device, stream, "synchronize", error);
 }
 
-constexpr CudaBackend kBackend = {GA_BUILD_STAMP, open,    close,       query,        place,
+constexpr CudaBackend kBackend = {GA_BUILD_STAMP, open,    close,       query,        misplaced,
                                   plan,           forward, merge,       project,      allocate,
                                   free_memory,    copy,    stream_open, stream_close, stream_synchronize};
 

@@ -9,9 +9,8 @@ namespace ga::cuda {
 namespace {
 
 constexpr CudaBackend kBackend = {
-    GA_BUILD_STAMP, open,    close,       query,        place,
-    plan,           forward, merge,       project,      allocate,
-    free_memory,    copy,    stream_open, stream_close, stream_synchronize,
+    GA_BUILD_STAMP, open, close,       query,        misplaced,          plan, forward, merge, project, allocate,
+    free_memory,    copy, stream_open, stream_close, stream_synchronize,
 };
 
 }  // namespace

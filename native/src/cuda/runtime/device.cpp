@@ -82,7 +82,9 @@ ga_status open(int32_t index, CudaDevice **device, ga_error *error) {
   // Begins CUDA's own state on the device: seconds at the first time, so not left to the first call.
   const Current current(*opened, error);
   ga_status status = current.status();
-  if (status == GA_OK) status = outcome(index, cudaFree(nullptr), error, "opening the device");
+  if (status == GA_OK)
+    status =
+        outcome(index, cudaStreamCreateWithFlags(&opened->service, cudaStreamNonBlocking), error, "opening the device");
   if (status != GA_OK)
     std::free(opened);
   else
@@ -97,6 +99,7 @@ void close(CudaDevice *device) {
     if (current.status() == GA_OK) {
       cudaDeviceSynchronize();
       device->scratch.free_all();
+      cudaStreamDestroy(device->service);
       cudaGetLastError();
     }
   }

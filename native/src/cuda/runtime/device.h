@@ -19,6 +19,7 @@ struct CudaDevice {
   const cuda::DeviceFacts facts;
   const int64_t memory_bytes;
   char name[64];
+  cudaStream_t service = nullptr;  // for work of the runtime itself
   cuda::Scratch scratch;
 };
 

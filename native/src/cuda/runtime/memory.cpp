@@ -9,12 +9,26 @@ namespace {
 
 cudaStream_t stream_of(void *stream) { return static_cast<cudaStream_t>(stream); }
 
-// Zeroed before anyone can see it, whatever stream he uses.
-cudaError_t allocate_on_device(int64_t bytes, void **memory) {
+Place place_of(const CudaDevice &device, const void *address) {
+  cudaPointerAttributes attributes;
+  if (cudaPointerGetAttributes(&attributes, address) != cudaSuccess) {
+    cudaGetLastError();
+    return Place::kHost;
+  }
+  switch (attributes.type) {
+    case cudaMemoryTypeDevice: return attributes.device == device.facts.index ? Place::kDevice : Place::kOtherDevice;
+    case cudaMemoryTypeManaged: return Place::kDevice;  // goes where it is used
+    default: return Place::kHost;
+  }
+}
+
+// Zeroed before anyone can see it, whatever stream he uses; on a stream of its own, since work on the default one would spoil a
+// capture of another thread.
+cudaError_t allocate_on_device(const CudaDevice &device, int64_t bytes, void **memory) {
   cudaError_t result = cudaMalloc(memory, static_cast<size_t>(bytes));
   if (result != cudaSuccess) return result;
-  result = cudaMemset(*memory, 0, static_cast<size_t>(bytes));
-  if (result == cudaSuccess) result = cudaStreamSynchronize(nullptr);
+  result = cudaMemsetAsync(*memory, 0, static_cast<size_t>(bytes), device.service);
+  if (result == cudaSuccess) result = cudaStreamSynchronize(device.service);
   if (result != cudaSuccess) cudaFree(*memory);
   return result;
 }
@@ -27,24 +41,24 @@ cudaError_t allocate_pinned(int64_t bytes, void **memory) {
 
 }  // namespace
 
-Place place(CudaDevice *device, const void *memory) {
-  cudaPointerAttributes attributes;
-  if (cudaPointerGetAttributes(&attributes, memory) != cudaSuccess) {
-    cudaGetLastError();
-    return Place::kHost;
+// Of a device that failed nothing is misplaced: the call itself says that it failed.
+int misplaced(CudaDevice *device, const void *const *addresses, int count, Place *place) {
+  ga_error ignored;
+  const Current current(*device, &ignored);
+  if (current.status() != GA_OK) return count;
+  for (int i = 0; i < count; i++) {
+    if (!addresses[i]) continue;
+    *place = place_of(*device, addresses[i]);
+    if (*place != Place::kDevice) return i;
   }
-  switch (attributes.type) {
-    case cudaMemoryTypeDevice: return attributes.device == device->facts.index ? Place::kDevice : Place::kOtherDevice;
-    case cudaMemoryTypeManaged: return Place::kDevice;  // goes where it is used
-    default: return Place::kHost;
-  }
+  return count;
 }
 
 ga_status allocate(CudaDevice *device, ga_memory kind, int64_t bytes, void **memory, ga_error *error) {
   const Current current(*device, error);
   if (current.status() != GA_OK) return current.status();
   const bool pinned = kind == GA_MEMORY_PINNED;
-  const cudaError_t result = pinned ? allocate_pinned(bytes, memory) : allocate_on_device(bytes, memory);
+  const cudaError_t result = pinned ? allocate_pinned(bytes, memory) : allocate_on_device(*device, bytes, memory);
   if (result == cudaSuccess) return GA_OK;
   char action[96];
   std::snprintf(action, sizeof action, "allocating %" PRId64 " bytes%s", bytes, pinned ? " of pinned host memory" : "");

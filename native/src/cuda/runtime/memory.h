@@ -5,7 +5,7 @@
 
 namespace ga::cuda {
 
-Place place(CudaDevice *device, const void *memory);
+int misplaced(CudaDevice *device, const void *const *addresses, int count, Place *place);
 ga_status allocate(CudaDevice *device, ga_memory kind, int64_t bytes, void **memory, ga_error *error);
 ga_status free_memory(CudaDevice *device, void *memory, ga_error *error);
 ga_status copy(CudaDevice *device, void *to, const void *from, int64_t bytes, void *stream, ga_error *error);

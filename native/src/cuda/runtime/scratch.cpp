@@ -18,7 +18,7 @@ Scratch::Piece *Scratch::piece_of(unsigned long long stream) {
   return oldest;
 }
 
-ga_status Scratch::replace(Piece &piece, int64_t bytes, ga_error *error) {
+ga_status Scratch::replace(Piece &piece, cudaStream_t stream, int64_t bytes, ga_error *error) {
   Kept *kept = nullptr;
   if (piece.memory && piece.captured) {
     kept = static_cast<Kept *>(std::malloc(sizeof(Kept)));
@@ -26,8 +26,7 @@ ga_status Scratch::replace(Piece &piece, int64_t bytes, ga_error *error) {
   }
   void *memory = nullptr;
   cudaError_t result = cudaMalloc(&memory, static_cast<size_t>(bytes));
-  if (result == cudaSuccess) result = cudaMemset(memory, 0, static_cast<size_t>(bytes));
-  if (result == cudaSuccess) result = cudaStreamSynchronize(nullptr);
+  if (result == cudaSuccess) result = cudaMemsetAsync(memory, 0, static_cast<size_t>(bytes), stream);
   if (result != cudaSuccess) {
     if (memory) cudaFree(memory);
     std::free(kept);
@@ -64,7 +63,7 @@ ga_status Scratch::Use::take(cudaStream_t stream, int64_t bytes, char **memory, 
                     "workspace is NULL and the stream is being captured, but it has no scratch memory of %" PRId64
                     " bytes yet; make the call once before the capture, or lend a workspace",
                     bytes);
-    if (const ga_status status = scratch_.replace(piece, bytes, error); status != GA_OK) return status;
+    if (const ga_status status = scratch_.replace(piece, stream, bytes, error); status != GA_OK) return status;
     piece.stream = id;
   }
   piece.captured |= captured;

@@ -50,7 +50,7 @@ class Scratch {
   static constexpr int kPieces = 64;
 
   Piece *piece_of(unsigned long long stream);
-  ga_status replace(Piece &piece, int64_t bytes, ga_error *error);
+  ga_status replace(Piece &piece, cudaStream_t stream, int64_t bytes, ga_error *error);
 
   const int device_;
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;

@@ -27,6 +27,9 @@ record Corpus(String name, byte[] bytes) {
 
     /** A file of any kind. */
     static Corpus of(Path file) {
+        if (Files.exists(file) && !Files.isRegularFile(file)) {
+            throw new InputException(Text.line("--text " + file + " cannot be read: it is no regular file"));
+        }
         try {
             return new Corpus(Text.line(String.valueOf(file.getFileName())), Files.readAllBytes(file));
         } catch (IOException | OutOfMemoryError e) {

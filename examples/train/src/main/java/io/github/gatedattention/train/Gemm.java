@@ -7,6 +7,7 @@ import static org.bytedeco.openblas.global.openblas_nolapack.blas_set_num_thread
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sgemm;
 
 import io.github.gatedattention.Tensor;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import org.bytedeco.javacpp.FloatPointer;
 
@@ -20,6 +21,7 @@ import org.bytedeco.javacpp.FloatPointer;
 final class Gemm {
     private static final int TOKENS = 256;
     private static final int WEIGHTS = 64;
+    private static final long MOST_BUFFER = 1 << 30;
 
     static {
         blas_set_num_threads(1);
@@ -112,12 +114,13 @@ final class Gemm {
         return Math.toIntExact(tokens.segment().byteSize() / Float.BYTES / columns);
     }
 
-    /** The tensor's memory from an element on, not a copy. */
+    /** The tensor's memory from an element on, not a copy. A buffer ends after 1 GiB; its address serves for more. */
     private static FloatPointer at(Tensor tensor, long element) {
-        return new FloatPointer(tensor.segment()
-                        .asByteBuffer()
-                        .order(ByteOrder.nativeOrder())
-                        .asFloatBuffer())
-                .position(element);
+        long offset = element * Float.BYTES;
+        MemorySegment segment = tensor.segment();
+        return new FloatPointer(segment.asSlice(offset, Math.min(segment.byteSize() - offset, MOST_BUFFER))
+                .asByteBuffer()
+                .order(ByteOrder.nativeOrder())
+                .asFloatBuffer());
     }
 }

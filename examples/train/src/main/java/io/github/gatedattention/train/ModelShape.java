@@ -31,8 +31,8 @@ public record ModelShape(
     static final int BYTES = 256;
 
     private static final int MOST_LAYERS = 64;
-    private static final int MOST_WIDTH = 8192;
-    private static final int MOST_HEADS = 256;
+    private static final int MOST_WIDTH = 4096;
+    private static final int MOST_HEADS = 64;
     private static final int MOST_HEAD_DIM = 512;
     private static final int MOST_CONTEXT = 65536;
 

@@ -1,5 +1,7 @@
 package io.github.gatedattention.train;
 
+import io.github.gatedattention.cli.InputException;
+
 /** A run: a model, its optimizer and where it stands. The same settings and text give the same bits. */
 final class Trainer implements AutoCloseable {
     private static final int VALIDATION_BATCHES = 4;
@@ -28,7 +30,11 @@ final class Trainer implements AutoCloseable {
         corpus.require(settings.shape().context());
         this.settings = settings;
         this.corpus = corpus;
-        model = new LanguageModel(settings.shape(), settings.batch(), settings.seed());
+        try {
+            model = new LanguageModel(settings.shape(), settings.batch(), settings.seed());
+        } catch (OutOfMemoryError e) {
+            throw new InputException("there is not enough memory for a model of this size: " + e.getMessage(), e);
+        }
         optimizer = new AdamW(settings.weightDecay(), settings.clip());
     }
 

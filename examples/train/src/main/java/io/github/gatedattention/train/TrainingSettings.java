@@ -28,11 +28,13 @@ record TrainingSettings(
         double clip,
         long seed) {
     private static final int MOST_BATCH = 4096;
+    private static final int MOST_TOKENS = 1 << 20;
     private static final int MOST_STEPS = 100_000_000;
     private static final double LAST_SHARE = 0.1;
 
     TrainingSettings {
         whole("--batch", batch, 1, MOST_BATCH);
+        whole("--batch times --context", batch * shape.context(), 2, MOST_TOKENS);
         whole("--steps", steps, 1, MOST_STEPS);
         whole("--warmup", warmup, 0, MOST_STEPS);
         real("--learning-rate", learningRate, learningRate > 0, "above 0");

@@ -1,7 +1,6 @@
 package io.github.gatedattention.train;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.within;
 
 import io.github.gatedattention.DataType;
 import io.github.gatedattention.Tensor;
@@ -22,48 +21,59 @@ class GemmTest {
             Tensor y = random(arena, 4, tokens, out);
             Tensor dx = random(arena, 5, tokens, in);
             Tensor dw = random(arena, 6, out, in);
-            float[] before = dx.toFloatArray();
+            double[] before = doubles(dx);
 
             Gemm.forward(x, w, y, false);
             Gemm.inputGradient(dy, w, dx, true);
             Gemm.weightGradient(dy, x, dw);
 
-            for (int t = 0; t < tokens; t++) {
-                for (int o = 0; o < out; o++) {
-                    double sum = 0;
-                    for (int i = 0; i < in; i++) {
-                        sum += (double) x.getFloat(t, i) * w.getFloat(o, i);
-                    }
-                    assertThat((double) y.getFloat(t, o)).isCloseTo(sum, within(1e-4));
-                }
-                for (int i = 0; i < in; i++) {
-                    double sum = before[t * in + i];
-                    for (int o = 0; o < out; o++) {
-                        sum += (double) dy.getFloat(t, o) * w.getFloat(o, i);
-                    }
-                    assertThat((double) dx.getFloat(t, i)).isCloseTo(sum, within(1e-4));
-                }
-            }
-            for (int o = 0; o < out; o++) {
-                for (int i = 0; i < in; i++) {
-                    double sum = 0;
-                    for (int t = 0; t < tokens; t++) {
-                        sum += (double) dy.getFloat(t, o) * x.getFloat(t, i);
-                    }
-                    assertThat((double) dw.getFloat(o, i)).isCloseTo(sum, within(1e-4));
+            double[] zeros = new double[tokens * out];
+            near(y, product(doubles(x), in, 1, doubles(w), 1, in, zeros, out, in)); // Wᵀ: along rows of W
+            near(dx, product(doubles(dy), out, 1, doubles(w), in, 1, before, in, out));
+            near(dw, product(doubles(dy), 1, out, doubles(x), in, 1, new double[out * in], in, tokens));
+        }
+    }
+
+    /** {@code c + a b}, where a steps by {@code aRow} and {@code aInner}, b by {@code bInner} and {@code bColumn}. */
+    private static double[] product(
+            double[] a, int aRow, int aInner, double[] b, int bInner, int bColumn, double[] c, int columns, int inner) {
+        double[] sum = c.clone();
+        for (int r = 0; r < c.length / columns; r++) {
+            for (int i = 0; i < inner; i++) {
+                for (int n = 0; n < columns; n++) {
+                    sum[r * columns + n] += a[r * aRow + i * aInner] * b[i * bInner + n * bColumn];
                 }
             }
         }
+        return sum;
+    }
+
+    private static void near(Tensor actual, double[] expected) {
+        double[] values = doubles(actual);
+        double most = 0;
+        for (int i = 0; i < values.length; i++) {
+            double distance = Math.abs(values[i] - expected[i]);
+            most = Math.max(most, distance); // a NaN stays
+        }
+        assertThat(values).hasSameSizeAs(expected);
+        assertThat(most).isLessThan(1e-4);
+    }
+
+    private static double[] doubles(Tensor tensor) {
+        float[] floats = tensor.toFloatArray();
+        double[] doubles = new double[floats.length];
+        for (int i = 0; i < floats.length; i++) {
+            doubles[i] = floats[i];
+        }
+        return doubles;
     }
 
     private static Tensor random(Arena arena, long seed, int rows, int columns) {
         var random = new SplittableRandom(seed);
-        Tensor tensor = Tensor.allocate(arena, DataType.F32, rows, columns);
-        for (int r = 0; r < rows; r++) {
-            for (int c = 0; c < columns; c++) {
-                tensor.setFloat((float) random.nextGaussian(), r, c);
-            }
+        float[] values = new float[rows * columns];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) random.nextGaussian();
         }
-        return tensor;
+        return Tensor.copyOf(arena, DataType.F32, values, rows, columns);
     }
 }

@@ -48,12 +48,13 @@ class TrainCommandTest {
     @CsvSource(delimiter = '|', textBlock = """
             --gate=softplus       | --gate is "softplus", allowed are elementwise, headwise, none, ns-sigmoid, input-independent
             --gate=NS_SIGMOID     | --gate is "NS_SIGMOID", allowed are elementwise, headwise, none, ns-sigmoid, input-independent
-            --width=100           | --width is 100, but must be a multiple of 8 from 8 to 8192
+            --width=100           | --width is 100, but must be a multiple of 8 from 8 to 4096
             --heads=3 --kv-heads=2| --heads is 3, but must be a multiple of --kv-heads, 2
             --head-dim=12         | --head-dim is 12, but must be a multiple of 8 from 8 to 512
             --context=1           | --context is 1, but must be 2 to 65536
             --layers=0            | --layers is 0, but must be 1 to 64
             --batch=0             | --batch is 0, but must be 1 to 4096
+            --batch=4096 --context=65536 | --batch times --context is 268435456, but must be 2 to 1048576
             --steps=0             | --steps is 0, but must be 1 to 100000000
             --warmup=-1           | --warmup is -1, but must be 0 to 100000000
             --learning-rate=0     | --learning-rate is 0.0, but must be finite and above 0
@@ -80,6 +81,8 @@ class TrainCommandTest {
         Path little = Files.writeString(directory.resolve("little.txt"), "too little");
         assertThat(run(2, List.of(), "train", "--text=" + little))
                 .isEqualTo("--text little.txt has 10 bytes, but --context 256 needs at least 2580");
+        assertThat(run(2, List.of(), "train", "--text=" + directory))
+                .isEqualTo("--text " + directory + " cannot be read: it is no regular file");
         Path absent = directory.resolve("absent.txt");
         assertThat(run(2, List.of(), "train", "--text=" + absent))
                 .isEqualTo("--text " + absent + " cannot be read: NoSuchFileException: " + absent);

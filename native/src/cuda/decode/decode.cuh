@@ -8,19 +8,28 @@
 // Warps of a block: rows are dealt to 1, 2 or 4 groups of warps, and the warps of a group deal a tile's keys among them. Their
 // results are added in shared memory in a fixed order. The same call on the same device gives the same bits.
 //
-//   kernel           rows   tile     stage   stages  shared memory  blocks on a multiprocessor  bytes in flight there
-//   bf16, f16 D 64   64     64 keys  16 KB   4       70 KB          3 (H100, 228 KB)            144 KB
-//   bf16, f16 D 128  64     64 keys  32 KB   3       103 KB         2                           128 KB
-//   bf16, f16 D 256  64     32 keys  32 KB   3       106 KB         2                           128 KB
-//   f32 D 128        32     32 keys  32 KB   3       103 KB         2                           128 KB
+// What plan.h makes of a device with 227 KB of shared memory for a block (H100), 16 query rows (f32: 8):
 //
-// (with up to 16 rows, f32: 8; plan.h picks fewer stages where there is less memory: 2 and one block on compute capability 8.6,
-// 8.9 and 12.0.) By Little's law 3.0 TB/s over 132 multiprocessors want 23 KB in flight per multiprocessor and microsecond of
-// latency: four times that is there. A tile of D 128 takes a multiprocessor 1.4 us of memory time, and a warp 8 + 8 ldmatrix for K
-// and V, 8 for Q, 32 mma and 8 exp: under 0.5 us, half of it hidden behind the other block.
-// B 16, 8 heads, 8k keys, D 128, bf16: 2 * 16 * 8 * 8192 * 256 bytes = 537 MB, 195 us at 2.75 TB/s; 2 splits, one wave.
-// B 1, 8 heads, 1k keys: 4.2 MB, 1.4 us at full speed, so latencies decide: lengths, places, first tile, one tile of arithmetic,
-// partial result and arrival, 16 partial results and the gate: six times 0.7 us or so.
+//   kernel           rows   tile     stage  stages  shared memory  blocks on a multiprocessor  bytes in flight there
+//   bf16, f16 D 64   to 64  64 keys  16 KB  4       71 KB          3                           144 KB
+//   bf16, f16 D 128  to 64  64 keys  32 KB  3       104 KB         2                           128 KB
+//   bf16, f16 D 256  to 64  32 keys  32 KB  3       107 KB         2                           128 KB
+//   f32 D 128        to 32  32 keys  32 KB  3       104 KB         2                           128 KB
+//
+// With 163 KB (8.0) D 128 has 2 stages and 2 blocks, 64 KB in flight; with 99 KB (8.6, 8.9, 12.0) 2 stages and 1 block, 32 KB.
+// Other head dimensions run in the next larger kernel: what they leave is zeros that are not read from memory.
+//
+// Memory: 3.0 TB/s over 132 multiprocessors is 23 KB per us on each, so 128 KB in flight bear latencies of over 5 us where memory
+// under load takes about one. Arithmetic: a tile of D 128 is 32 KB, 1.4 us of a multiprocessor's memory time; for it each of a
+// block's warps runs 24 ldmatrix, 32 mma and 8 exp per lane for its 16 keys, a few hundred cycles (with 33 to 64 rows: four times
+// that, for all 64 keys), and a second block computes meanwhile. Shared memory: written once, read once per group of warps, and
+// once for Q: 13 bytes per cycle in and at most 110 out, of 128.
+//
+// B 16, 8 heads, 8k keys, D 128, bf16: 2 x 16 x 8 x 8192 x 256 bytes = 537 MB, 195 us at 2.75 TB/s; 2 splits, 256 blocks, one wave.
+// Partial results are 256 x rows x 520 bytes, under 0.2 % of that with 8 rows.
+// B 1, 8 heads, 1k keys: 4.2 MB, 1.4 us at full speed, so latencies decide, about 0.7 us each: lengths, places of keys, the first
+// tile, partial result and arrival, 16 partial results, gate and output. And the counters are zeroed before the kernel by a node of
+// their own, about 1 us, because the workspace comes as it is; the kernel leaves them zero.
 #pragma once
 
 #include "cuda/decode/fma_rows.cuh"
@@ -62,10 +71,10 @@ GA_DEVICE void decode(const Arguments &a) {
 
   Ring<Rows> ring(a, at, l);
   const int first = at.tiles.first, end = at.tiles.end;
-  for (int tile = first; tile < first + a.stages; tile++)
-    if (ring.finds(tile)) ring.keep(tile, ring.find(tile));
+  for (int stage = 0; stage < a.stages; stage++)
+    if (ring.finds(first + stage)) ring.keep(stage, ring.find(first + stage));
   sync_threads();
-  for (int tile = first; tile < first + a.stages - 1; tile++) ring.load(tile);
+  for (int stage = 0; stage < a.stages - 1; stage++) ring.load(first + stage, stage);
   Rows::load_queries(a, at, l);
 
   // Warps that hold the same rows share the tile's slices.
@@ -75,20 +84,22 @@ GA_DEVICE void decode(const Arguments &a) {
   const int group = warp_index() / row_tiles, tile_row = warp_index() % row_tiles * g.warp_rows;
   const bool works = group < groups && tile_row < at.rows;
   Rows rows(a, at, l, tile_row);
-  for (int tile = first; tile < end; tile++) {
+  for (int tile = first, stage = 0, before = a.stages - 1; tile < end; tile++) {
     wait_for_tile(a.stages);
-    sync_threads();  // the tile is there, and all have done with the one before it, whose place the next takes
-    ring.load(tile + a.stages - 1);
-    const int later = tile + a.stages;
+    sync_threads();  // the tile is there, and all have done with the one before it, whose stage the next takes
+    ring.load(tile + a.stages - 1, before);
+    const int later = tile + a.stages;  // will be in this stage
     const bool finds = ring.finds(later);
     const auto found = finds ? ring.find(later) : typename Ring<Rows>::Found{};
     if (works) {
       GA_NO_UNROLL for (int slice = group; slice < slices; slice += groups) {
         const int row = slice * g.slice_keys, key = tile * g.tile_keys + row;
-        if (key < at.keys) rows.slice(ring, tile, row, key);
+        if (key < at.keys) rows.slice(ring, stage, row, key);
       }
     }
-    if (finds) ring.keep(later, found);
+    if (finds) ring.keep(stage, found);
+    before = stage;
+    stage = stage + 1 == a.stages ? 0 : stage + 1;
   }
   copy_async_wait<0>();
   sync_threads();

@@ -52,16 +52,16 @@ class FmaRows {
     GA_UNROLL for (int r = 0; r < 8; r++) GA_UNROLL for (int c = 0; c < kColumns; c++) o_[r][c] = 0.0f;
   }
 
-  // Keys [key, key + 8) of the block's, which are rows [row, row + 8) of the tile.
-  GA_DEVICE void slice(const Ring<FmaRows> &ring, int tile, int row, int key) {
+  // Keys [key, key + 8) of the block's, which are rows [row, row + 8) of a tile.
+  GA_DEVICE void slice(const Ring<FmaRows> &ring, int stage, int row, int key) {
     float s[2];
-    products(shared_memory() + ring.keys(tile), row, s);
+    products(shared_memory() + ring.keys(stage), row, s);
     uint32_t seen[2];
-    softmax(ring, tile, row, key, s, seen);
+    softmax(ring, stage, row, key, s, seen);
     if (several_)
-      add_values<true>(shared_memory() + ring.values(tile), row, seen);
+      add_values<true>(shared_memory() + ring.values(stage), row, seen);
     else
-      add_values<false>(shared_memory() + ring.values(tile), row, seen);
+      add_values<false>(shared_memory() + ring.values(stage), row, seen);
     sync_warp();  // before the next slice's weights are written
   }
 
@@ -110,13 +110,13 @@ class FmaRows {
   }
 
   // Leaves weights [8 keys][8 rows] in shared memory. seen: bit l of seen[h] says whether row 2 (l / 8) + h sees key l % 8.
-  GA_DEVICE void softmax(const Ring<FmaRows> &ring, int tile, int row, int key, float (&s)[2], uint32_t (&seen)[2]) {
+  GA_DEVICE void softmax(const Ring<FmaRows> &ring, int stage, int row, int key, float (&s)[2], uint32_t (&seen)[2]) {
     const int lane = lane_index(), j = lane % 8;
     float shrink[2];
     bool grew = false;
     GA_UNROLL for (int h = 0; h < 2; h++) {
       const bool sees = key + j >= sees_[h].lo && key + j < sees_[h].hi;
-      if constexpr (kGeometry.scaled) s[h] *= ring.key_scales(tile)[row + j];
+      if constexpr (kGeometry.scaled) s[h] *= ring.key_scales(stage)[row + j];
       float most = s[h] = sees ? scores_(s[h]) : -INFINITY;
       GA_UNROLL for (int other = 1; other < 8; other *= 2) most = fmaxf(most, shuffle_xor(most, other));
       const float maximum = fmaxf(sums_[h].maximum, most), base = finite(maximum);
@@ -124,7 +124,7 @@ class FmaRows {
       shrink[h] = ex2(sums_[h].maximum - base);
       float weight = ex2(s[h] - base);
       sums_[h] = {maximum, sums_[h].sum * shrink[h] + weight};
-      if constexpr (kGeometry.scaled) weight = sees ? weight * ring.value_scales(tile)[row + j] : 0.0f;
+      if constexpr (kGeometry.scaled) weight = sees ? weight * ring.value_scales(stage)[row + j] : 0.0f;
       weights_[j * 8 + lane / 8 * 2 + h] = weight;
       if (j == 0) weights_[64 + lane / 8 * 2 + h] = shrink[h];
       seen[h] = several_ ? ballot(sees) : 0;

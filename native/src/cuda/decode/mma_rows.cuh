@@ -43,20 +43,20 @@ class MmaRows {
     GA_UNROLL for (int n = 0; n < D / 8; n++) GA_UNROLL for (int i = 0; i < 4; i++) o_[n][i] = 0.0f;
   }
 
-  // Keys [key, key + 16) of the block's, which are rows [row, row + 16) of the tile.
-  GA_DEVICE void slice(const Ring<MmaRows> &ring, int tile, int row, int key) {
+  // Keys [key, key + 16) of the block's, which are rows [row, row + 16) of a tile.
+  GA_DEVICE void slice(const Ring<MmaRows> &ring, int stage, int row, int key) {
     float s[2][4];  // [8 keys][row g, row g + 8, two keys each]
-    products(ring.keys(tile), row, s);
+    products(ring.keys(stage), row, s);
     uint32_t weights[4];
     const bool partly = softmax(key, s, weights);
     // A value that a row does not see must not touch it, and 0 x NaN would.
-    if (several_ && any(partly) && any(not_finite(ring.values(tile), row)))
-      return add_seen_values(ring.values(tile), row, key, weights);
+    if (several_ && any(partly) && any(not_finite(ring.values(stage), row)))
+      return add_seen_values(ring.values(stage), row, key, weights);
     const int lane = lane_index();
     const int at = row + lane % 8 + lane / 8 % 2 * 8;
     GA_UNROLL for (int n = 0; n < D / 16; n++) {
       uint32_t v[4];
-      load_matrix_transposed(v, ring.values(tile) + swizzled_chunk(at, 2 * n + lane / 16, 2 * D));
+      load_matrix_transposed(v, ring.values(stage) + swizzled_chunk(at, 2 * n + lane / 16, 2 * D));
       mma<T>(o_[2 * n], weights, v[0], v[1]);
       mma<T>(o_[2 * n + 1], weights, v[2], v[3]);
     }

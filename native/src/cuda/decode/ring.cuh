@@ -38,13 +38,13 @@ class Ring {
     v_ = a.p.v.data + at.kv_head * a.p.v.head * a.p.v.element_bytes;
   }
 
-  // Shared addresses. Tiles count from 0 in each sequence.
-  GA_DEVICE uint32_t keys(int tile) const { return static_cast<uint32_t>(ring_ + tile % a_.stages * g.stage_bytes()); }
-  GA_DEVICE uint32_t values(int tile) const { return keys(tile) + g.tile_keys * g.row_bytes; }
-  GA_DEVICE float *key_scales(int tile) const {
-    return reinterpret_cast<float *>(shared_memory() + values(tile) + g.tile_keys * g.row_bytes);
+  // Shared addresses of a stage: tile n of a block is in stage n % stages, which the caller counts.
+  GA_DEVICE uint32_t keys(int stage) const { return static_cast<uint32_t>(ring_ + stage * g.stage_bytes()); }
+  GA_DEVICE uint32_t values(int stage) const { return keys(stage) + g.tile_keys * g.row_bytes; }
+  GA_DEVICE float *key_scales(int stage) const {
+    return reinterpret_cast<float *>(shared_memory() + values(stage) + g.tile_keys * g.row_bytes);
   }
-  GA_DEVICE float *value_scales(int tile) const { return key_scales(tile) + g.tile_keys; }
+  GA_DEVICE float *value_scales(int stage) const { return key_scales(stage) + g.tile_keys; }
 
   // Where this thread's key of the tile lies: its own work is key thread_index(), if the tile has one there.
   struct Found {
@@ -68,50 +68,66 @@ class Ring {
       f.scales = {entry * p.k_scale.batch + row * p.k_scale.sequence, entry * p.v_scale.batch + row * p.v_scale.sequence};
     return f;
   }
-  GA_DEVICE void keep(int tile, const Found &f) {
-    auto *to = reinterpret_cast<KeyPlace *>(places_ + tile % a_.stages * g.place_bytes());
+  GA_DEVICE void keep(int stage, const Found &f) {
+    auto *to = reinterpret_cast<KeyPlace *>(places_ + stage * g.place_bytes());
     to[thread_index()] = f.at;
     if constexpr (g.scaled) to[g.tile_keys + thread_index()] = f.scales;
   }
 
   // Starts the copies of a tile; its places were kept before the last barrier. One group of copies, even if it is empty.
-  GA_DEVICE void load(int tile) {
+  GA_DEVICE void load(int tile, int stage) {
     if (tile < at_.tiles.end) {
-      const auto *from = reinterpret_cast<const KeyPlace *>(places_ + tile % a_.stages * g.place_bytes());
+      const auto *from = reinterpret_cast<const KeyPlace *>(places_ + stage * g.place_bytes());
       const int left = at_.keys - tile * g.tile_keys;
-      constexpr int chunks = g.row_bytes / 16, step = kThreads / chunks;
-      const int chunk = thread_index() % chunks;
-      GA_UNROLL for (int i = 0; i < g.tile_keys / step; i++) {
-        const int row = thread_index() / chunks + i * step;
-        const KeyPlace place = row < left ? from[row] : KeyPlace{};
-        const uint32_t to = swizzled_chunk(row, chunk, g.row_bytes);
-        copy(keys(tile) + to, k_, place.k, chunk, row < left, a_.p.head_dim);
-        copy(values(tile) + to, v_, place.v, chunk, row < left, a_.p.head_dim_v);
-      }
-      if constexpr (g.scaled) load_scales(tile, left, from + g.tile_keys);
+      if (a_.whole_vectors)
+        load_chunks(stage, left, from);
+      else
+        load_elements(stage, left, from);
+      if constexpr (g.scaled) load_scales(stage, left, from + g.tile_keys);
     }
     copy_async_commit();
   }
 
  private:
   static constexpr int kElements = 16 / sizeof(K);
+  static constexpr int kChunks = g.row_bytes / 16, kRowsPerTurn = kThreads / kChunks;
 
-  GA_DEVICE void copy(uint32_t to, const char *head, int64_t place, int chunk, bool valid, int dim) const {
-    const K *row = reinterpret_cast<const K *>(head) + place;
-    const int d = chunk * kElements;
-    valid = valid && d < dim;
-    if (a_.whole_vectors) return copy_async16(to, valid ? row + d : reinterpret_cast<const K *>(head), valid);
+  // left: keys that there are from the tile's first one on. Where there is none, and beyond the head dimension: zeros.
+  GA_DEVICE void load_chunks(int stage, int left, const KeyPlace *from) const {
+    const int chunk = thread_index() % kChunks, d = chunk * kElements;
+    const bool in_k = d < a_.p.head_dim, in_v = d < a_.p.head_dim_v;
+    const K *k = reinterpret_cast<const K *>(k_), *v = reinterpret_cast<const K *>(v_);
+    GA_UNROLL for (int i = 0; i < g.tile_keys / kRowsPerTurn; i++) {
+      const int row = thread_index() / kChunks + i * kRowsPerTurn;
+      const KeyPlace place = row < left ? from[row] : KeyPlace{};
+      const uint32_t to = swizzled_chunk(row, chunk, g.row_bytes);
+      copy_async16(keys(stage) + to, row < left && in_k ? k + place.k + d : k, row < left && in_k);
+      copy_async16(values(stage) + to, row < left && in_v ? v + place.v + d : v, row < left && in_v);
+    }
+  }
+
+  // For rows that are not aligned as vectors, one element after another.
+  GA_DEVICE void load_elements(int stage, int left, const KeyPlace *from) const {
+    GA_NO_UNROLL for (int i = thread_index(); i < g.tile_keys * kChunks; i += kThreads) {
+      const int row = i / kChunks, d = i % kChunks * kElements;
+      const KeyPlace place = row < left ? from[row] : KeyPlace{};
+      const uint32_t to = swizzled_chunk(row, i % kChunks, g.row_bytes);
+      copy_elements(keys(stage) + to, reinterpret_cast<const K *>(k_) + place.k, d, row < left ? a_.p.head_dim : 0);
+      copy_elements(values(stage) + to, reinterpret_cast<const K *>(v_) + place.v, d, row < left ? a_.p.head_dim_v : 0);
+    }
+  }
+  static GA_DEVICE void copy_elements(uint32_t to, const K *row, int d, int dim) {
     auto *elements = reinterpret_cast<K *>(shared_memory() + to);
-    GA_NO_UNROLL for (int e = 0; e < kElements; e++) elements[e] = valid && d + e < dim ? row[d + e] : K{};
+    GA_NO_UNROLL for (int e = 0; e < kElements; e++) elements[e] = d + e < dim ? row[d + e] : K{};
   }
 
   // Few bytes, no multiple of 16: by the threads themselves.
-  GA_DEVICE void load_scales(int tile, int left, const KeyPlace *from) {
+  GA_DEVICE void load_scales(int stage, int left, const KeyPlace *from) {
     const int key = thread_index() % g.tile_keys, turn = thread_index() / g.tile_keys;
     if (turn > 1) return;
     const View &view = turn == 0 ? a_.p.k_scale : a_.p.v_scale;
     const auto *head = reinterpret_cast<const float *>(view.data) + at_.kv_head * view.head;
-    (turn == 0 ? key_scales(tile) : value_scales(tile))[key] =
+    (turn == 0 ? key_scales(stage) : value_scales(stage))[key] =
         key >= left ? 0.0f : head[turn == 0 ? from[key].k : from[key].v];
   }
 

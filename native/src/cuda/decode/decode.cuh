@@ -23,7 +23,7 @@
 // under load takes about one. Arithmetic: a tile of D 128 is 32 KB, 1.4 us of a multiprocessor's memory time; for it each of a
 // block's warps runs 24 ldmatrix, 32 mma and 8 exp per lane for its 16 keys, a few hundred cycles (with 33 to 64 rows: four times
 // that, for all 64 keys), and a second block computes meanwhile. Shared memory: written once, read once per group of warps, and
-// once for Q: 13 bytes per cycle in and at most 110 out, of 128.
+// once for Q: 13 bytes per cycle in and at most 78 out, of 128.
 //
 // B 16, 8 heads, 8k keys, D 128, bf16: 2 x 16 x 8 x 8192 x 256 bytes = 537 MB, 195 us at 2.75 TB/s; 2 splits, 256 blocks, one wave.
 // Partial results are 256 x rows x 520 bytes, under 0.2 % of that with 8 rows.

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -33,7 +34,7 @@ std::string check(const Case &c, const Options &options = {}, ErrorBalance *bala
 }
 
 TEST(ForwardMma, RandomCases) {
-  const int64_t cases = setting("GA_EMULATED_CASES", 150);
+  const int64_t cases = setting("GA_EMULATED_CASES", 400);
   const int64_t budget = setting("GA_EMULATED_BUDGET", 300'000);
   ErrorBalance balances[3];
   for (int64_t n = 0; n < cases; ++n) {
@@ -186,6 +187,35 @@ TEST(ForwardMma, PlantedBugsAreCaught) {
   Options options;
   options.fault = Fault::kNoSyncThreads;
   EXPECT_NE("", check(shaped_case({"f32", 1, 40, 100, 1, 1, 64, 64, true}, GA_F32), options));
+}
+
+// The kernels' own few instructions for it say what core/mask.h says.
+TEST(ForwardMma, RowsSeeTheKeysOfTheMask) {
+  using namespace ga::cuda::prefill;
+  Random random(11);
+  for (int n = 0; n < 20'000; ++n) {
+    ga::Problem p{};
+    p.batch = p.heads_kv = p.heads_q = p.group = 1;
+    const bool far = random.chance(0.2);
+    p.seq_q = far ? int64_t{1} << 30 : random.between(1, 300);
+    p.seq_k = far && random.chance(0.5) ? int64_t{1} << 30 : random.between(0, 300);
+    p.window_left = random.pick<int64_t>({-1, 0, 5, 70, int64_t{1} << 40});
+    p.window_right = random.pick<int64_t>({-1, 0, 6, 90, int64_t{1} << 40});
+    const Tasks tasks = tasks_of(p, 64, kL2);
+    const Place place = place_of(p, tasks, 64, random.below(tasks.count));
+    const int64_t i = random.between(place.row0, std::min<int64_t>(place.row0 + 63, p.seq_q - 1));
+    const int64_t first = random.between(0, std::max<int64_t>(1, p.seq_k));
+    const ga::KeyRange expected = ga::visible_keys(p, place.of, i);
+    const Seen seen = seen_keys(place, static_cast<int32_t>(i), static_cast<int32_t>(first), 32);
+    for (int64_t key = first; key < first + 32; ++key) {
+      const bool sees = key - first >= seen.lo && key - first < seen.hi;
+      ASSERT_EQ(sees, key >= expected.lo && key < expected.hi) << "query " << i << " of " << p.seq_q << ", key " << key;
+      ASSERT_TRUE(!sees || (key >= place.first_key && key < place.end_key));
+      ASSERT_TRUE(sees || key < place.all_first || key >= place.all_end);
+    }
+    const Seen nothing = seen_keys(place, kNoQuery, static_cast<int32_t>(first), 32);
+    ASSERT_GE(nothing.lo, nothing.hi);
+  }
 }
 
 // ---- which kernel does what

@@ -167,16 +167,10 @@ class ForwardFma {
     }
   }
 
-  // Keys [lo, hi) of the tile that row n of this warp sees.
-  struct Seen {
-    int lo, hi;
-  };
+  // Which keys of the tile that begins with key first row n of this warp sees.
   GA_DEVICE Seen seen(int n, int first) const {
     const int r = block_row(n);
-    if (!attends(r)) return {0, 0};
-    const KeyRange range = visible_keys(p_, at().of, position(r));
-    return {static_cast<int>(clamped(range.lo - first, 0, Tile::kKeyBlock)),
-            static_cast<int>(clamped(range.hi - first, 0, Tile::kKeyBlock))};
+    return seen_keys(at(), attends(r) ? position(r) : kNoQuery, first, Tile::kKeyBlock);
   }
 
   // Scores become weights in shared memory, relative to a reference that follows the row's maximum; sums and Y with it.

@@ -20,22 +20,24 @@ class ForwardMma {
  public:
   using Tile = Tiling<kDim>;
 
-  GA_DEVICE ForwardMma(const Problem &p, const Tasks &tasks) : p_(p), scores_(scores_of(p)) {
+  GA_DEVICE ForwardMma(const Problem &p, const Tasks &tasks) : p_(p) {
     const Place at = place_of(p, tasks, Tile::kQueryBlock, block_index());
-    rows_ = at.rows;
     key_tiles_ = at.end_key > at.first_key ? (at.end_key - at.first_key + Tile::kKeyBlock - 1) / Tile::kKeyBlock : 0;
-    if (thread_index() == 0) *reinterpret_cast<Place *>(shared_memory() + Tile::kPlaceAt) = at;
+    if (thread_index() == 0) {
+      *reinterpret_cast<Place *>(shared_memory() + Tile::kPlaceAt) = at;
+      *reinterpret_cast<Scores *>(shared_memory() + Tile::kScoresAt) = scores_of(p);
+    }
     for (int r = thread_index(); r < Tile::kQueryBlock; r += Tile::kThreads) {
       const int packed = at.row0 + r;
-      positions()[r] = packed < at.of.queries * p.group ? packed / p.group : -1;
+      positions()[r] = packed < at.of.queries * p.group ? packed / p.group : kNoQuery;
     }
     GA_UNROLL
     for (float &x : reference_) x = kLowest;
   }
 
   GA_DEVICE void run() {
-    if (rows_ <= 0) return;
-    sync_threads();  // positions and place
+    sync_threads();  // positions, place and scores
+    if (rows() <= 0) return;
     load_queries();
     GA_UNROLL
     for (int t = 0; t < Tile::kSlots - 1; t++) prefetch(t);  // the first one's group holds the queries as well
@@ -53,6 +55,8 @@ class ForwardMma {
 
   GA_DEVICE int *positions() const { return reinterpret_cast<int *>(shared_memory() + Tile::kPositionsAt); }
   GA_DEVICE const Place &at() const { return *reinterpret_cast<const Place *>(shared_memory() + Tile::kPlaceAt); }
+  GA_DEVICE int rows() const { return at().rows; }
+  GA_DEVICE const Scores &scores() const { return *reinterpret_cast<const Scores *>(shared_memory() + Tile::kScoresAt); }
   GA_DEVICE const Sequence &of() const { return at().of; }
   GA_DEVICE static uint32_t queries() { return shared_address(shared_memory()); }
   GA_DEVICE uint32_t slot(int t) const { return queries() + Tile::kRingAt + t % Tile::kSlots * Tile::kSlotBytes; }
@@ -73,7 +77,7 @@ class ForwardMma {
 
   GA_DEVICE void load_queries() {
     load_rows<Tile, Tile::kQueryBlock>(queries(), p_.head_dim, rows_aligned(p_.q), p_.q.data, [&](int r) -> const char * {
-      return r < rows_ && positions()[r] >= 0 ? query_row(p_.q, r) : nullptr;
+      return r < rows() && positions()[r] >= 0 ? query_row(p_.q, r) : nullptr;
     });
   }
 
@@ -90,7 +94,7 @@ class ForwardMma {
       load_rows<Tile, Tile::kKeyBlock>(slot(t), p_.head_dim_v, rows_aligned(p_.gate), p_.gate.data,
                                        [&](int r) -> const char * {
                                          const int row = g * Tile::kKeyBlock + r;
-                                         return row < rows_ ? query_row(p_.gate, row) : nullptr;
+                                         return row < rows() ? query_row(p_.gate, row) : nullptr;
                                        });
     }
     copy_async_commit();
@@ -107,13 +111,15 @@ class ForwardMma {
     float s[kRowTiles][kKeyTiles][4];
 
     wait_for_own_part();
-    if (n == 0 && scores_.negate) negate_queries();
+    if (n == 0 && scores().negate) negate_queries();
     sync_threads();
     prefetch(2 * n + Tile::kSlots - 1);
     multiply_keys(s, slot(2 * n));
-    if (scores_.capped) cap(s);
+    if (scores().capped) cap(s);
     if (masked) mask(s, first);
     weigh(s);
+    uint32_t weights[kRowTiles][kKeyTiles / 2][4];  // s is as large as twice that, and copies begin next
+    to_fragments(s, weights);
 
     wait_for_own_part();
     const uint32_t values = slot(2 * n + 1);
@@ -126,7 +132,7 @@ class ForwardMma {
       sync_threads();
       prefetch(2 * n + Tile::kSlots);
     }
-    multiply_values(s, values);
+    multiply_values(weights, values);
   }
 
   GA_DEVICE void negate_queries() {
@@ -167,19 +173,12 @@ class ForwardMma {
     GA_UNROLL
     for (int m = 0; m < kRowTiles; m++) GA_UNROLL
     for (int j = 0; j < kKeyTiles; j++) GA_UNROLL
-    for (float &x : s[m][j]) x = tanh_of<kCoarse>(x * scores_.before);
+    for (float &x : s[m][j]) x = tanh_of<kCoarse>(x * scores().before);
   }
 
-  // Keys [lo, hi) of the tile that begins with key first, which row n of this thread sees.
-  struct Seen {
-    int lo, hi;
-  };
+  // Which keys of the tile that begins with key first row n of this thread sees.
   GA_DEVICE Seen seen(int n, int first) const {
-    const int position = positions()[block_row(n)];
-    if (position < 0) return {0, 0};
-    const KeyRange keys = visible_keys(p_, of(), position);
-    return {static_cast<int>(clamped(keys.lo - first, 0, Tile::kKeyBlock)),
-            static_cast<int>(clamped(keys.hi - first, 0, Tile::kKeyBlock))};
+    return seen_keys(at(), positions()[block_row(n)], first, Tile::kKeyBlock);
   }
 
   GA_DEVICE void mask(float (&s)[kRowTiles][kKeyTiles][4], int first) {
@@ -198,6 +197,7 @@ class ForwardMma {
 
   // Scores become weights, relative to a reference that follows the row's maximum; sums and Y with it.
   GA_DEVICE void weigh(float (&s)[kRowTiles][kKeyTiles][4]) {
+    const float factor = scores().factor;
     GA_UNROLL
     for (int n = 0; n < kRows; n++) {
       float maximum = kLowest;
@@ -205,7 +205,7 @@ class ForwardMma {
       for (int j = 0; j < kKeyTiles; j++)
         maximum = fmaxf(maximum, fmaxf(s[n / 2][j][n % 2 * 2], s[n / 2][j][n % 2 * 2 + 1]));
       maximum = fmaxf(maximum, shuffle_xor(maximum, 1));
-      maximum = fmaxf(maximum, shuffle_xor(maximum, 2)) * scores_.factor;
+      maximum = fmaxf(maximum, shuffle_xor(maximum, 2)) * factor;
       if (maximum > reference_[n] + kRescaleAt) {  // always where it was -infinity
         const float shrink = exp2_estimate(reference_[n] - maximum);
         reference_[n] = maximum;
@@ -222,31 +222,35 @@ class ForwardMma {
       for (int j = 0; j < kKeyTiles; j++) GA_UNROLL
       for (int e = 0; e < 2; e++) {
         float &x = s[n / 2][j][n % 2 * 2 + e];
-        x = exp2_estimate(fmaf(x, scores_.factor, minus));
+        x = exp2_estimate(fmaf(x, factor, minus));
         sum += x;
       }
       sum_[n] += sum;
     }
   }
 
+  GA_DEVICE void to_fragments(const float (&s)[kRowTiles][kKeyTiles][4],
+                              uint32_t (&weights)[kRowTiles][kKeyTiles / 2][4]) {
+    GA_UNROLL
+    for (int m = 0; m < kRowTiles; m++) GA_UNROLL
+    for (int j = 0; j < kKeyTiles / 2; j++) GA_UNROLL
+    for (int i = 0; i < 4; i++)
+      weights[m][j][i] = narrow_pair<T>(s[m][2 * j + i / 2][i % 2 * 2], s[m][2 * j + i / 2][i % 2 * 2 + 1]);
+  }
+
   // y += P V
-  GA_DEVICE void multiply_values(const float (&s)[kRowTiles][kKeyTiles][4], uint32_t values) {
+  GA_DEVICE void multiply_values(const uint32_t (&weights)[kRowTiles][kKeyTiles / 2][4], uint32_t values) {
     const int lane = lane_index();
     GA_UNROLL
     for (int j = 0; j < kKeyTiles / 2; j++) {
-      uint32_t weights[kRowTiles][4];
-      GA_UNROLL
-      for (int m = 0; m < kRowTiles; m++) GA_UNROLL
-      for (int i = 0; i < 4; i++)
-        weights[m][i] = narrow_pair<T>(s[m][2 * j + i / 2][i % 2 * 2], s[m][2 * j + i / 2][i % 2 * 2 + 1]);
       GA_UNROLL
       for (int c = 0; c < kColumnTiles / 2; c++) {
         uint32_t v[4];
         load_matrix_transposed(v, values + Tile::at(16 * j + lane % 16, 2 * c + lane / 16));
         GA_UNROLL
         for (int m = 0; m < kRowTiles; m++) {
-          mma<T>(y_[m][2 * c], weights[m], v[0], v[1]);
-          mma<T>(y_[m][2 * c + 1], weights[m], v[2], v[3]);
+          mma<T>(y_[m][2 * c], weights[m][j], v[0], v[1]);
+          mma<T>(y_[m][2 * c + 1], weights[m][j], v[2], v[3]);
         }
       }
     }
@@ -319,7 +323,7 @@ class ForwardMma {
     float sum = sum_[n];
     sum += shuffle_xor(sum, 1);
     sum += shuffle_xor(sum, 2);
-    const bool exists = r < rows_;
+    const bool exists = r < rows();
     const int row = exists ? r : 0;  // any that exists, so that all lanes stay together
     const Denominator end = denominator(p_, query_head(row), sum, reference_[n]);
     if (exists && p_.lse.data && lane_index() % 4 == 0) *reinterpret_cast<float *>(query_row(p_.lse, row)) = end.lse;
@@ -363,7 +367,7 @@ class ForwardMma {
     GA_NO_UNROLL
     for (int n = lane_index(); n < Tile::kWarpRows * Tile::kChunks; n += 32) {
       const int r = warp_row() + n / Tile::kChunks, chunk = n % Tile::kChunks;
-      if (r >= rows_ || 8 * chunk >= p_.head_dim_v) continue;
+      if (r >= rows() || 8 * chunk >= p_.head_dim_v) continue;
       const Words4 words = load_shared(queries() + Tile::at(r, chunk));
       char *to = query_row(p_.out, r) + 16 * chunk;
       if (aligned) {
@@ -391,7 +395,7 @@ class ForwardMma {
     }
     sync_warp();
     GA_NO_UNROLL
-    for (int r = warp_row(); r < warp_row() + Tile::kWarpRows && r < rows_; r++) {
+    for (int r = warp_row(); r < warp_row() + Tile::kWarpRows && r < rows(); r++) {
       const float *row = staging + r * Tile::kStagingStride;
       finish_row<T>(p_, of().query_entry, of().query_row + (at().row0 + r) / p_.group, query_head(r), row, row[kDim],
                     lane_index(), 32);
@@ -403,8 +407,7 @@ class ForwardMma {
   }
 
   const Problem &p_;
-  const Scores scores_;
-  int rows_, key_tiles_;
+  int key_tiles_;
   float y_[kRowTiles][kColumnTiles][4] = {};
   float reference_[kRows], sum_[kRows] = {};
 };

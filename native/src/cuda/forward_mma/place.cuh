@@ -23,7 +23,16 @@ static GA_ALWAYS_INLINE Task task_of_packed(const Problem &p, const Tasks &tasks
 static GA_ALWAYS_INLINE Place place_of(const Problem &p, const Tasks &tasks, int query_block, int64_t n) {
   const Task task = p.cu_seqlens_q.data ? task_of_packed(p, tasks, query_block, n)
                                         : task_of(tasks, p.batch * p.heads_kv, p.heads_kv, n);
-  Place at = {sequence_of(p, task.batch), task.head, task.block * query_block, 0, 0, 0, 0, 0};
+  Place at = {};
+  at.of = sequence_of(p, task.batch);
+  at.head = task.head;
+  at.row0 = task.block * query_block;
+  // Not limited, as good as so: no position and no number of keys is above 2^30 (too_large).
+  constexpr int64_t far = INT64_C(1) << 30;
+  const int64_t shift = at.of.keys - at.of.queries;
+  at.keys = static_cast<int32_t>(at.of.keys);
+  at.lo_shift = static_cast<int32_t>(p.window_left < 0 ? -far : clamped(shift - p.window_left, -far, far));
+  at.hi_shift = static_cast<int32_t>(p.window_right < 0 ? far : clamped(shift + p.window_right + 1, -far, far));
   const int64_t attending = at.of.queries * p.group, all = (at.of.queries + at.of.padding) * p.group;
   at.rows = static_cast<int32_t>(clamped(all - at.row0, 0, query_block));
   if (task.block < 0 || at.row0 >= attending) return at;  // rows of padding see nothing

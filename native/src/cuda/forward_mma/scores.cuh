@@ -18,6 +18,8 @@ struct Scores {
   float factor;  // what it is multiplied by then, into powers of two
 };
 
+static_assert(sizeof(Scores) <= 16);
+
 static GA_ALWAYS_INLINE Scores scores_of(const Problem &p) {
   const float scale = fabsf(p.scale);
   if (!(p.softcap > 0)) {

@@ -23,32 +23,49 @@ static GA_DEVICE Words4 gather(const char *from) {
   return w;
 }
 
+// Which chunks of a tile a thread loads: in columns lane, lane + kLanes, ..., of rows row, row + kPassRows, ... All of them are
+// equally far from the first one in shared memory, swizzled or not, and a row's address is found once.
+template <class Tile>
+struct Share {
+  static constexpr int kLanes = Tile::kChunks % 8 == 0 ? 8 : 4, kPassRows = Tile::kThreads / kLanes;
+  static_assert(Tile::kChunks % kLanes == 0 && Tile::kKeyBlock % kPassRows == 0);
+  static GA_DEVICE int row() { return thread_index() / kLanes; }
+  static GA_DEVICE int lane() { return thread_index() % kLanes; }
+};
+
 // kRows rows: row_at(r) is where row r begins, nullptr where there is none. Zeros stand for what is missing. Part of a group of
 // asynchronous copies, or done on return. anywhere: an address of global memory.
 template <class Tile, int kRows, class RowAt>
 GA_DEVICE void load_rows(uint32_t tile, int columns, bool aligned, const char *anywhere, RowAt row_at) {
-#ifdef __CUDACC__
-#pragma unroll 2  // wholly unrolled, its addresses would push accumulators out of their registers
-#endif
-  for (int i = 0; i < kRows * Tile::kChunks / Tile::kThreads; i++) {
-    const int n = i * Tile::kThreads + thread_index(), row = n / Tile::kChunks, chunk = n % Tile::kChunks;
+  using Mine = Share<Tile>;
+  GA_NO_UNROLL  // its addresses would push accumulators out of their registers
+      for (int pass = 0; pass < kRows / Mine::kPassRows; pass++) {
+    const int row = Mine::row() + pass * Mine::kPassRows;
     const char *from = row_at(row);
-    const bool valid = from && 8 * chunk < columns;
-    const uint32_t to = tile + Tile::at(row, chunk);
-    if (aligned)
-      copy_async16(to, valid ? from + 16 * chunk : anywhere, valid);
-    else
-      store_shared(to, valid ? gather(from + 16 * chunk) : Words4{{0, 0, 0, 0}});
+    GA_UNROLL
+    for (int group = 0; group < Tile::kChunks / Mine::kLanes; group++) {
+      const int chunk = Mine::lane() + group * Mine::kLanes;
+      const bool valid = from && 8 * chunk < columns;
+      const uint32_t to = tile + Tile::at(row, chunk);
+      if (aligned)
+        copy_async16(to, valid ? from + 16 * chunk : anywhere, valid);
+      else
+        store_shared(to, valid ? gather(from + 16 * chunk) : Words4{{0, 0, 0, 0}});
+    }
   }
 }
 
 // Calls change(address, words) for each chunk that this thread loaded.
 template <class Tile, int kRows, class Change>
 GA_DEVICE void for_own_chunks(uint32_t tile, Change change) {
+  using Mine = Share<Tile>;
   GA_NO_UNROLL
-  for (int n = thread_index(); n < kRows * Tile::kChunks; n += Tile::kThreads) {
-    const uint32_t at = tile + Tile::at(n / Tile::kChunks, n % Tile::kChunks);
-    change(at, load_shared(at));
+  for (int row = Mine::row(); row < kRows; row += Mine::kPassRows) {
+    GA_NO_UNROLL
+    for (int chunk = Mine::lane(); chunk < Tile::kChunks; chunk += Mine::kLanes) {
+      const uint32_t at = tile + Tile::at(row, chunk);
+      change(at, load_shared(at));
+    }
   }
 }
 

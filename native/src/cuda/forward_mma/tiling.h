@@ -3,7 +3,7 @@
 // Shared memory of a block:
 //   queries   [kQueryBlock][kDim]                16 bits, swizzled; the output leaves through it
 //   ring      [kSlots][kKeyBlock][kDim]          likewise: K0 V0 K1 V1 ... and, last, the gate
-//   positions [kQueryBlock], place               which query each row is, and what Place says
+//   positions [kQueryBlock], place, scores         which query each row is; what all threads ask for now and then
 // Rows of queries are packed: row r of a key/value head is position r / group, query head r % group of it.
 #pragma once
 
@@ -17,7 +17,20 @@ struct Place {
   int32_t head, row0, rows;    // row0 + rows: the end of those that exist, padding included; rows <= 0: nothing to do
   int32_t first_key, end_key;  // some row may see keys [first_key, end_key)
   int32_t all_first, all_end;  // every row of the block sees keys [all_first, all_end)
+  int32_t keys, lo_shift, hi_shift;
 };
+
+// core/mask.h in a few 32-bit instructions: which of the keys [first, first + n) query i of the sequence sees, counted from first.
+// A position of kNoQuery sees none.
+struct Seen {
+  int32_t lo, hi;
+};
+constexpr int32_t kNoQuery = INT32_MIN;
+static GA_ALWAYS_INLINE int32_t limited(int32_t x, int32_t lo, int32_t hi) { return x < lo ? lo : x > hi ? hi : x; }
+static GA_ALWAYS_INLINE Seen seen_keys(const Place &at, int32_t i, int32_t first, int32_t n) {
+  const int32_t lo = limited(i + at.lo_shift, 0, at.keys), hi = limited(i + at.hi_shift, 0, at.keys);
+  return {limited(lo - first, 0, n), limited(hi - first, 0, n)};
+}
 
 // Columns of K and V beyond head_dim and head_dim_v are zeros: kDim is the larger of the two, rounded up to a kernel that exists.
 template <int kDim_>
@@ -26,8 +39,8 @@ struct Tiling {
   static constexpr int kWarps = 4, kThreads = 32 * kWarps;
   static constexpr int kRowTiles = kDim <= 128 ? 2 : 1;  // of 16 rows, per warp: two share each fragment of K and V
   static constexpr int kWarpRows = 16 * kRowTiles, kQueryBlock = kWarps * kWarpRows;
-  static constexpr int kKeyBlock = kDim <= 128 ? 64 : 32;
-  static constexpr int kSlots = 3;
+  static constexpr int kKeyBlock = kDim <= 64 ? 64 : 32;  // more, and scores would push Y out of the registers
+  static constexpr int kSlots = kDim <= 64 ? 4 : kDim <= 128 ? 5 : 3;
   static constexpr int kGateTiles = kQueryBlock / kKeyBlock;  // slots that the gate of the block takes
 
   static constexpr int kChunks = kDim / 8;  // of 16 bytes, per row
@@ -35,7 +48,8 @@ struct Tiling {
   static constexpr int kQueryBytes = kQueryBlock * kRowBytes, kSlotBytes = kKeyBlock * kRowBytes;
   static constexpr int kRingAt = kQueryBytes, kPositionsAt = kRingAt + kSlots * kSlotBytes;
   static constexpr int kPlaceAt = kPositionsAt + 4 * kQueryBlock;
-  static constexpr int kSharedBytes = kPlaceAt + static_cast<int>(sizeof(Place));
+  static constexpr int kScoresAt = kPlaceAt + static_cast<int>(sizeof(Place));
+  static constexpr int kSharedBytes = kScoresAt + 16;
   // The end of a row that is more than a factor goes through f32 rows over queries and ring; the factor lies behind each.
   static constexpr int kStagingStride = kDim + 8;
 

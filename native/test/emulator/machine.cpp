@@ -60,6 +60,7 @@ std::unique_ptr<Block> new_block(int index, int threads, size_t shared_bytes,
     thread->index = i;
     thread->done = false;
     thread->waits_for = nullptr;
+    thread->waits_at = 0;
     thread->copies.assign(1, {});
     thread->stores.assign(1, {});
     thread->unfenced.clear();
@@ -87,7 +88,9 @@ void report_deadlock(const std::vector<std::unique_ptr<Block>> &live) {
   for (const auto &block : live) {
     for (const auto &thread : block->threads) {
       if (thread->done) continue;
-      auto &[count, first] = waits[thread->waits_for ? thread->waits_for : "nothing"];
+      std::string what = thread->waits_for ? thread->waits_for : "nothing";
+      if (thread->waits_at > 0) what += " at " + std::to_string(thread->waits_at);
+      auto &[count, first] = waits[what];
       if (count++ == 0) first = thread->index;
     }
   }

@@ -76,6 +76,7 @@ struct Thread {
   int index = 0;
   bool done = false;
   const char *waits_for = nullptr;
+  uint32_t waits_at = 0;                  // of a memory barrier: where it lies
   void *argument = nullptr;               // of a collective operation
   std::vector<std::vector<Copy>> copies;  // groups; the last one is open
   std::vector<std::vector<BulkStore>> stores;

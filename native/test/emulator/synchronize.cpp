@@ -55,7 +55,9 @@ void barrier_wait(uint32_t address, uint32_t parity) {
   if (faulty(Fault::kWrongPhase)) parity ^= 1;
   while (b.phase == (parity & 1)) {
     b.waiting.push_back(current);
+    current->waits_at = address;
     wait_for("a memory barrier");
+    current->waits_at = 0;
   }
 }
 

@@ -45,6 +45,7 @@ class Instance {
   std::vector<std::byte> bits(const View &view) const;  // the raw elements; none of an absent view
 
   const Case &description() const { return case_; }
+  const std::vector<Block> &blocks() const { return blocks_; }  // a view's block is its number here
 
  private:
   void fill(const View &view, double size);

@@ -2,6 +2,8 @@
 
 #include <cinttypes>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
 namespace ga::cuda {
 
@@ -13,16 +15,27 @@ extern const MergeFamily kMerge [[gnu::weak]];
 
 namespace {
 
+struct NamedFamily {
+  const char *name;
+  const Family *family;
+};
+
 // In this order: the first that does not refuse a call does it. The only list of families there is.
-const Family *const kFamilies[] = {&kDecode, &kForwardSm90, &kForwardMma};
+const NamedFamily kFamilies[] = {{"decode", &kDecode}, {"forward_sm90", &kForwardSm90}, {"forward_mma", &kForwardMma}};
+
+// GA_CUDA_FAMILY in the environment: the only family that may compute, so that each can be checked on every device. Read once.
+bool is_allowed(const char *name) {
+  static const char *const only = std::getenv("GA_CUDA_FAMILY");
+  return !only || std::strcmp(only, name) == 0;
+}
 
 bool is_empty(const Output &o) { return o.batch == 0 || o.seq_q == 0; }
 
 // nullptr: refused, for the reason that the last family has, since it does the most.
 const Family *family_for(const Problem &p, const DeviceFacts &facts, ga_error *error) {
   const char *reason = "this build has no kernels";
-  for (const Family *family : kFamilies) {
-    if (!family) continue;
+  for (const auto &[name, family] : kFamilies) {
+    if (!family || !is_allowed(name)) continue;
     reason = family->refusal(p, facts);
     if (!reason) return family;
   }

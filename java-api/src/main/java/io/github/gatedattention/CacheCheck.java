@@ -46,6 +46,7 @@ final class CacheCheck {
     }
 
     private static void tokens(CacheMemory memory, String name, Tensor tensor, int dim) {
+        Place.requireHost(name, tensor);
         int rank = tensor.rank();
         if (rank != 3 && rank != 4) {
             throw new IllegalArgumentException(name + " has " + rank

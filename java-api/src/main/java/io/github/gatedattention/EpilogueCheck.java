@@ -51,6 +51,7 @@ final class EpilogueCheck {
         if (gate == null) {
             throw new IllegalArgumentException("dGate is a " + dGate + ", but gate is null");
         }
+        Place.requireHost("dGate", dGate);
         CallCheck.floating("dGate", dGate);
         CallCheck.rank("dGate", dGate, 3);
         for (int axis = 0; axis < 3; axis++) {
@@ -71,6 +72,7 @@ final class EpilogueCheck {
     }
 
     private static void in(EpilogueSettings settings, Tensor in) {
+        Place.requireHost("in", in);
         CallCheck.rank("in", in, 3);
         CallCheck.type("in", in, settings.dataType());
         CallCheck.extent("in", in, 2, "elements", settings.width(), "width");
@@ -87,6 +89,7 @@ final class EpilogueCheck {
         if (gate == null) {
             return;
         }
+        Place.requireHost("gate", gate);
         CallCheck.rank("gate", gate, 3);
         CallCheck.floating("gate", gate);
         CallCheck.extentOrOne("gate", gate, 0, "sequences", in.dim(0), "the batch of in");
@@ -98,6 +101,7 @@ final class EpilogueCheck {
     }
 
     private static void like(String name, Tensor tensor, Tensor in) {
+        Place.requireHost(name, tensor);
         CallCheck.rank(name, tensor, 3);
         CallCheck.extent(name, tensor, 0, "sequences", in.dim(0), "the batch of in");
         CallCheck.extent(name, tensor, 1, "tokens", in.dim(1), "the number of tokens of in");

@@ -24,7 +24,7 @@ final class MeasureCheck {
 
     /** Values may have any number of axes up to four; the last is contiguous or shared. */
     static void check(Tensor values) {
-        Place.require(Place.HOST, "values", values);
+        Place.requireHost("values", values);
         if (values.rank() > 4) {
             throw new IllegalArgumentException(
                     "values has " + values.rank() + " axes, but must have 1 to 4; it is a " + values);

@@ -83,6 +83,11 @@ final class Place {
         }
     }
 
+    /** For what computes on the CPU alone. */
+    static void requireHost(String name, @Nullable Tensor tensor) {
+        require(HOST, name, tensor);
+    }
+
     /** Pinned memory is the host's, and a shape without memory fits everywhere. */
     static void require(int place, String name, @Nullable Tensor tensor) {
         if (tensor == null) {

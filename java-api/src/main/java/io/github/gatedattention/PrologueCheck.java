@@ -195,6 +195,7 @@ final class PrologueCheck {
     }
 
     private static void in(PrologueSettings settings, int n, Tensor in, Tensor first) {
+        Place.requireHost(IN[n], in);
         int heads = settings.heads(n);
         int last = in.rank() - 1;
         if (n == 0 && in.rank() == 5) {
@@ -223,6 +224,7 @@ final class PrologueCheck {
         if (gate == null) {
             return;
         }
+        Place.requireHost(GATE[n], gate);
         CallCheck.rank(GATE[n], gate, 4);
         CallCheck.floating(GATE[n], gate);
         CallCheck.extentOrOne(GATE[n], gate, 0, "sequences", part.in().dim(0), "the batch");
@@ -246,6 +248,7 @@ final class PrologueCheck {
             throw new IllegalArgumentException(
                     WEIGHT[n] + " is a " + weight + ", but the prologue does not normalize these heads");
         }
+        Place.requireHost(WEIGHT[n], weight);
         CallCheck.floating(WEIGHT[n], weight);
         if (weight.rank() != 1) {
             CallCheck.rank(WEIGHT[n], weight, 2);
@@ -273,6 +276,7 @@ final class PrologueCheck {
             }
             return;
         }
+        Place.requireHost("positions", positions);
         CallCheck.rank("positions", positions, 2);
         CallCheck.type("positions", positions, DataType.I32);
         CallCheck.extentOrOne("positions", positions, 0, "sequences", tokens.dim(0), "the batch");
@@ -307,6 +311,7 @@ final class PrologueCheck {
     }
 
     private static void sameShape(String name, Tensor tensor, String ofName, Tensor of) {
+        Place.requireHost(name, tensor);
         CallCheck.rank(name, tensor, of.rank());
         for (int axis = 0; axis < of.rank(); axis++) {
             if (tensor.dim(axis) != of.dim(axis)) {

@@ -233,6 +233,24 @@ class CudaTest {
             assertThatIllegalArgumentException()
                     .isThrownBy(() -> cpu.measure(there.out(), ValueProbe.values()))
                     .withMessageContaining("values is in memory of cuda:0");
+            Tensor rows = memory.allocate(DataType.F32, 1, 2, 8);
+            try (AttentionEpilogue epilogue =
+                            AttentionEpilogue.builder().width(8).gate(null).build();
+                    KvCache cache = KvCache.contiguous(1, 4)
+                            .keyValueHeads(1)
+                            .headDim(8)
+                            .dataType(DataType.F32)
+                            .build()) {
+                Tensor out = Tensor.allocate(arena, DataType.F32, 1, 2, 8);
+                assertThatIllegalArgumentException()
+                        .isThrownBy(() -> epilogue.run(out, null, rows, out))
+                        .withMessageContaining("residual is in memory of cuda:0");
+                long id = cache.allocate();
+                Tensor tokens = memory.allocate(DataType.F32, 2, 1, 8);
+                assertThatIllegalArgumentException()
+                        .isThrownBy(() -> cache.append(id, tokens, tokens))
+                        .withMessageContaining("k is in memory of cuda:0");
+            }
         }
     }
 

@@ -20,6 +20,8 @@ import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -157,9 +159,12 @@ final class Diagnosis {
         }
     }
 
+    /** Those of the command line, and the first GPU, which it does not compute on. */
     private void backends() {
         Backend best = Backends.best();
-        for (Backend backend : Backends.all()) {
+        List<Backend> all = new ArrayList<>(Backends.all());
+        all.add(Backend.cuda(0));
+        for (Backend backend : all) {
             Map<String, @Nullable Object> facts = report.entry("backends");
             facts.put("name", backend.name());
             facts.put("default", backend == best);

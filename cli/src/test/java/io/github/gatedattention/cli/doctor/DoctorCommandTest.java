@@ -92,7 +92,7 @@ class DoctorCommandTest {
         assertThat(list(report, "backends"))
                 .allSatisfy(backend -> assertThat(backend).containsOnlyKeys("name", "default", "available", "reason"))
                 .extracting(backend -> backend.get("name"))
-                .containsExactly("cpu", "java");
+                .containsExactly("cpu", "java", "cuda:0");
     }
 
     @Test

@@ -6,13 +6,6 @@
 #include <cstring>
 
 namespace ga::cuda {
-
-// Families that this build has no sources of have no address.
-extern const Family kDecode [[gnu::weak]];
-extern const Family kForwardSm90 [[gnu::weak]];
-extern const Family kForwardMma [[gnu::weak]];
-extern const MergeFamily kMerge [[gnu::weak]];
-
 namespace {
 
 struct NamedFamily {
@@ -33,9 +26,9 @@ bool is_empty(const Output &o) { return o.batch == 0 || o.seq_q == 0; }
 
 // nullptr: refused, for the reason that the last family has, since it does the most.
 const Family *family_for(const Problem &p, const DeviceFacts &facts, ga_error *error) {
-  const char *reason = "this build has no kernels";
+  const char *reason = "GA_CUDA_FAMILY names none of decode, forward_sm90, forward_mma";
   for (const auto &[name, family] : kFamilies) {
-    if (!family || !is_allowed(name)) continue;
+    if (!is_allowed(name)) continue;
     reason = family->refusal(p, facts);
     if (!reason) return family;
   }
@@ -89,11 +82,10 @@ ga_status forward(CudaDevice *device, const Problem &p, void *workspace, int64_t
 ga_status merge(CudaDevice *device, const Merge &m, void *stream, ga_error *error) {
   const Current current(*device, error);
   if (current.status() != GA_OK) return current.status();
-  const MergeFamily *family = &kMerge;
-  if (const char *reason = family ? family->refusal(m, device->facts) : "this build has no such kernel")
+  if (const char *reason = kMerge.refusal(m, device->facts))
     return refuse(error, GA_UNSUPPORTED, "no kernel for CUDA device %d merges this: %s", device->facts.index, reason);
   if (is_empty(m)) return GA_OK;
-  return launched(*device, family->launch(m, device->facts, static_cast<cudaStream_t>(stream)), "merge", error);
+  return launched(*device, kMerge.launch(m, device->facts, static_cast<cudaStream_t>(stream)), "merge", error);
 }
 
 }  // namespace ga::cuda

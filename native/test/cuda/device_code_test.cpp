@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,7 @@ using ga::cuda::launches;
 class DeviceCode : public testing::Test {
  protected:
   DeviceCode() {
+    unsetenv("GA_CUDA_FAMILY");  // before it is read, which happens once
     cudart::reset();
     launches = {};
     problem_.batch = problem_.seq_q = 1;

@@ -117,11 +117,12 @@ public final class CudaLibrary {
 
     /**
      * Opens a file for good. The dynamic linker finds an open library by the path that it was opened with, so the file may be
-     * deleted then, and {@code ga_runtime_create} still gets it by that path.
+     * deleted then, and {@code ga_runtime_create} still gets it by that path. As a string: the JDK resolves a {@code Path} first, and
+     * that of a memory file leads nowhere.
      */
     private static State open(Path path, LibraryImage image) throws RefusedException {
         try {
-            SymbolLookup library = SymbolLookup.libraryLookup(path, Arena.global());
+            SymbolLookup library = SymbolLookup.libraryLookup(path.toString(), Arena.global());
             if (library.find("ga_cuda_backend").isEmpty()) {
                 throw new RefusedException(
                         Refusal.FOREIGN_LIBRARY,

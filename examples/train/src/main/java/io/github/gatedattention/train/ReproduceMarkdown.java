@@ -111,7 +111,7 @@ final class ReproduceMarkdown {
     }
 
     private static void rising(StringBuilder text, ExperimentResults results) {
-        text.append("\n## What fails first as the learning rate grows\n\n");
+        text.append("## What fails first as the learning rate grows\n\n");
         line(
                 text,
                 "%d steps at rates that double, seed 1: the loss at the end, **bold** where it is not %s nats below that of the"

@@ -162,6 +162,39 @@ TEST(ForwardMma, NotANumberReachesTheRowsThatSeeItAndNoOthers) {
   }
 }
 
+// ---- lengths that the host could not check
+
+ga_tensor numbers(std::vector<int32_t> &values) {
+  ga_tensor t{};
+  t.data = values.data();
+  t.bytes = static_cast<int64_t>(values.size()) * 4;
+  for (int64_t &stride : t.stride) stride = 1;
+  t.dtype = GA_I32;
+  return t;
+}
+
+// Values out of range count as the nearest allowed ones, and nothing outside of the outputs is written.
+TEST(ForwardMma, LengthsThatMakeNoSenseDoNoHarm) {
+  constexpr int32_t kMost = std::numeric_limits<int32_t>::max();
+  Random random(3);
+  for (int n = 0; n < 60; ++n) {
+    const bool packed = n % 2 == 0;
+    Case c = shaped_case({"senseless", packed ? 1 : 5, 60, 70, 2, 1, 64, 64, n % 3 == 0}, kFloatTypes[n % 3]);
+    Instance instance(c);
+    instance.params.batch = 5;
+    std::vector<int32_t> of_queries, of_keys, starts;
+    for (std::vector<int32_t> *values : {&of_queries, &of_keys, &starts})
+      for (int i = 0; i < 6; ++i) values->push_back(random.pick<int32_t>({-kMost, -1, 0, 7, 59, 60, 70, 71, 500, kMost}));
+    (packed ? instance.params.cu_seqlens_q : instance.params.query_lengths) = numbers(of_queries);
+    (packed ? instance.params.cu_seqlens_k : instance.params.key_lengths) = numbers(of_keys);
+    if (!packed) instance.params.key_starts = numbers(starts);
+    ga::Problem p;
+    ASSERT_EQ("", problem_of(instance.params, p));
+    ASSERT_EQ("", forward_mma(p));
+    ASSERT_EQ("", instance.untouched_elsewhere());
+  }
+}
+
 // ---- the same bugs in the kernels would be seen
 
 TEST(ForwardMma, PlantedBugsAreCaught) {

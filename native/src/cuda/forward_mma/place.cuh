@@ -25,17 +25,19 @@ static GA_ALWAYS_INLINE Place place_of(const Problem &p, const Tasks &tasks, int
                                         : task_of(tasks, p.batch * p.heads_kv, p.heads_kv, n);
   Place at = {};
   at.of = sequence_of(p, task.batch);
+  const int64_t attending = at.of.queries * p.group, all = (at.of.queries + at.of.padding) * p.group;
+  const int64_t row0 = static_cast<int64_t>(task.block) * query_block;
+  if (row0 < 0 || row0 >= all) return at;  // whatever lengths that make no sense lead to
   at.head = task.head;
-  at.row0 = task.block * query_block;
+  at.row0 = static_cast<int32_t>(row0);
+  at.rows = static_cast<int32_t>(clamped(all - row0, 0, query_block));
   // Not limited, as good as so: no position and no number of keys is above 2^30 (too_large).
   constexpr int64_t far = INT64_C(1) << 30;
   const int64_t shift = at.of.keys - at.of.queries;
   at.keys = static_cast<int32_t>(at.of.keys);
   at.lo_shift = static_cast<int32_t>(p.window_left < 0 ? -far : clamped(shift - p.window_left, -far, far));
   at.hi_shift = static_cast<int32_t>(p.window_right < 0 ? far : clamped(shift + p.window_right + 1, -far, far));
-  const int64_t attending = at.of.queries * p.group, all = (at.of.queries + at.of.padding) * p.group;
-  at.rows = static_cast<int32_t>(clamped(all - at.row0, 0, query_block));
-  if (task.block < 0 || at.row0 >= attending) return at;  // rows of padding see nothing
+  if (row0 >= attending) return at;  // rows of padding see nothing
   const bool padded = at.row0 + query_block > attending;
   const int64_t last = (padded ? attending - 1 : at.row0 + query_block - 1) / p.group;
   const KeyRange low = visible_keys(p, at.of, at.row0 / p.group), high = visible_keys(p, at.of, last);

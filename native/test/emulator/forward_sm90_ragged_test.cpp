@@ -164,7 +164,7 @@ std::string run_ragged(uint64_t seed, bool packed_queries, Keys keys) {
 }
 
 TEST(ForwardSm90, Ragged) {
-  const int64_t cases = setting("GA_EMULATED_CASES", 60) / 2;
+  const int64_t cases = setting("GA_EMULATED_CASES", 48) / 2;
   for (int64_t n = 0; n < cases; ++n) {
     const uint64_t seed = case_seed(static_cast<uint64_t>(setting("GA_RANDOM_SEED", 1)) + 1000, n);
     const auto keys = static_cast<Keys>(n % 3);

@@ -8,6 +8,7 @@
 
 #include "cuda/forward_sm90/activate.cuh"
 #include "cuda/forward_sm90/arguments.h"
+#include "cuda/forward_sm90/repair.cuh"
 #include "cuda/gate.cuh"
 #include "cuda/ptx/wgmma.cuh"
 
@@ -365,13 +366,12 @@ GA_DEVICE void Consumer<T, D, G>::finish(const Tile &t, At value, float (&o)[D /
     GA_UNROLL for (int block = 0; block < D / 16; ++block) activate_block(block, gate + 8 * block);
   }
 
-  float factor[2], addend[2] = {0, 0};
+  float factor[2], addend[2] = {0, 0}, all[2];
   GA_UNROLL for (int h = 0; h < 2; ++h) {
-    float all = sum[h];
-    all += shuffle_xor(all, 1);
-    all += shuffle_xor(all, 2);
+    all[h] = sum[h] + shuffle_xor(sum[h], 1);
+    all[h] += shuffle_xor(all[h], 2);
     const int r = warpgroup() * Shape::warpgroup_rows + row() + 8 * h;
-    const Denominator end = denominator(problem, t.head, all, maximum[h] * a_.scale_log2);
+    const Denominator end = denominator(problem, t.head, all[h], maximum[h] * a_.scale_log2);
     factor[h] = row_factor(end);
     if (r < t.rows) {
       if (problem.lse.data && lane_index() % 4 == 0)
@@ -391,6 +391,8 @@ GA_DEVICE void Consumer<T, D, G>::finish(const Tile &t, At value, float (&o)[D /
   wgmma_results(o);
   release(value);
   if constexpr (!kActivateEarly) ready(own);
+  float zero[2] = {0, 0};  // NaN where an output is none or infinite
+  GA_UNROLL for (int i = 0; i < D / 2; ++i) zero[i / 2 % 2] = fmaf(o[i], 0, zero[i / 2 % 2]);
   GA_UNROLL for (int block = 0; block < D / 16; ++block) {
     uint32_t u[4];
     float *x = o + 8 * block;
@@ -407,6 +409,13 @@ GA_DEVICE void Consumer<T, D, G>::finish(const Tile &t, At value, float (&o)[D /
     if constexpr (G == GateKind::kElement && !kActivateEarly) sync_warp();
     store_matrix(address(block), u);
   }
+  sync_warp();
+  const int first = warpgroup() * Shape::warpgroup_rows + thread_index() % 128 / 32 * 16;
+  repair_rows<T, D>(a_, t, first, {zero[0] != 0, zero[1] != 0}, all, maximum, [&](int r, int d) {
+    const int r64 = r % Shape::warpgroup_rows, turn = kRowBytes == 128 ? r64 & 7 : r64 >> 1 & 3;
+    const int line = d / shape.chunk_columns() * Shape::warpgroup_rows + r64, unit = d % shape.chunk_columns() / 8 ^ turn;
+    return reinterpret_cast<T *>(shared_memory() + (slot - memory_.base)) + line * kRowBytes / 2 + unit * 8 + d % 8;
+  });
   store(t, slot);
   output_slot_ = own.slot;
 }

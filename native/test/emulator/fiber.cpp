@@ -7,6 +7,10 @@
 #include <cstdlib>
 #include <new>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
 #ifndef __x86_64__
 #include <ucontext.h>
 
@@ -25,6 +29,13 @@ char *new_stack() {
     std::abort();
   }
   return static_cast<char *>(p);
+}
+
+// Whoever was left in the middle of a call left marks of the address sanitizer on the stack, too.
+void forget_marks([[maybe_unused]] char *stack) {
+#ifdef __SANITIZE_ADDRESS__
+  __asan_unpoison_memory_region(stack, kStackBytes);
+#endif
 }
 
 }  // namespace
@@ -71,6 +82,7 @@ struct Fiber::Context {
 };
 
 void Fiber::start(void (*entry)(void *), void *argument) {
+  forget_marks(context_->stack);
   auto *top = reinterpret_cast<uintptr_t *>(context_->stack + kStackBytes);
   // As gaemu_switch leaves it: r15, r14, r13, r12, rbx, rbp, return address; then one word so that calls are aligned.
   top -= 3;
@@ -104,6 +116,7 @@ void enter(unsigned high, unsigned low) {
 }  // namespace
 
 void Fiber::start(void (*entry)(void *), void *argument) {
+  forget_marks(context_->stack);
   getcontext(&context_->own);
   context_->own.uc_stack.ss_sp = context_->stack;
   context_->own.uc_stack.ss_size = kStackBytes - 64;

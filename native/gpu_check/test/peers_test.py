@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 SCRIPTS = sys.argv[1]
 sys.path.insert(0, SCRIPTS)
@@ -51,6 +52,46 @@ class Protocol(unittest.TestCase):
 
     def test_names_an_unknown_question(self):
         self.assertIn("'dance'", self.answers({"ask": "dance"})[1]["error"])
+
+
+class MadeUpTorch(unittest.TestCase):
+    """The part that speaks to PyTorch, to one that is made up: every launch takes 4 ms, and cuDNN refuses."""
+
+    def setUp(self):
+        self.torch = unittest.mock.MagicMock()
+        self.torch.cuda.Event.return_value.elapsed_time.return_value = 4.0
+        self.torch.randn.return_value.numel.return_value = 1000
+        attention = self.torch.nn.attention
+        backend = []
+        attention.sdpa_kernel.side_effect = lambda b: (backend.append(b), unittest.mock.MagicMock())[1]
+
+        def attend(*operands, **options):
+            if backend[-1] is attention.SDPBackend.CUDNN_ATTENTION:
+                raise RuntimeError("No available kernel.\nMore of it")
+            return unittest.mock.MagicMock()
+
+        self.torch.nn.functional.scaled_dot_product_attention.side_effect = attend
+        modules = {"torch": self.torch, "torch.nn.attention": attention, "torch._dynamo": self.torch._dynamo}
+        patch = unittest.mock.patch.dict(sys.modules, modules)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.peers = gpu_peers.TorchPeers(self.torch, "cuda:0")
+
+    def test_a_cell_is_timed_with_every_gate_or_refused_with_the_reason(self):
+        cell = {"batch": 2.0, "seq_q": 1.0, "seq_k": 64.0, "heads_q": 8.0, "heads_kv": 2.0, "head_dim": 64.0}
+        answers = list(self.peers.cell({**cell, "causal": False, "sets": 5.0}))
+        refused = [a for a in answers if "refused" in a]
+        self.assertEqual({(a["implementation"], a["refused"]) for a in refused}, {("PyTorch cuDNN", "No available kernel.")})
+        self.assertEqual({a["gate"] for a in answers if a.get("ready")}, {"none", "compiled", "eager"})
+        times = list(self.peers.turn(20))
+        self.assertEqual([t["us"] for t in times], [800.0] * 3)  # 4 ms are five calls
+        shapes = {call.args for call in self.torch.randn.call_args_list}
+        self.assertEqual(shapes, {(2, 1, 8, 64), (2, 64, 2, 64)})
+
+    def test_ceilings(self):
+        ceilings = {c["name"]: c["rate"] for c in self.peers.ceilings()}
+        self.assertAlmostEqual(ceilings["matmul"], 2 * 8192**3 / 4000 * 1e-6)  # TFLOP/s
+        self.assertAlmostEqual(ceilings["copy"], 4 * 1000 / 4000 * 1e-6)  # TB/s
 
 
 class Script(unittest.TestCase):

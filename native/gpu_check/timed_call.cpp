@@ -48,21 +48,21 @@ const char *name_of(GateKind gate) {
 }
 
 // A block of random numbers from the host, once; then copies of it at odd distances.
-Arena::Arena(const Device &device, int64_t bytes) : memory_(device, bytes) {
+Arena::Arena(const Device &device, int64_t bytes) : inputs_(device, bytes), outputs_(device, bytes / 4) {
   const int64_t count = std::min<int64_t>(bytes, 16 << 20) / kBf16;
   std::vector<uint16_t> numbers(static_cast<size_t>(count));
   gatest::Random random(20261124);
   for (uint16_t &number : numbers) number = gatest::bf16_of_float(static_cast<float>(random.normal()));
   const int64_t block = count * kBf16 - 4098;
   for (int64_t at = 0; at < bytes; at += block)
-    device.copy(memory_.data() + at, reinterpret_cast<std::byte *>(numbers.data()) + at / block % 2048 * kBf16,
+    device.copy(inputs_.data() + at, reinterpret_cast<std::byte *>(numbers.data()) + at / block % 2048 * kBf16,
                 std::min(block, bytes - at));
 }
 
-std::byte *Arena::take(int64_t bytes) {
-  if (used_ + bytes > memory_.bytes()) return nullptr;
-  std::byte *result = memory_.data() + used_;
-  used_ += rounded_up(bytes, 256);
+std::byte *Arena::take(const Memory &memory, int64_t &used, int64_t bytes) {
+  if (used + bytes > memory.bytes()) return nullptr;
+  std::byte *result = memory.data() + used;
+  used += rounded_up(bytes, 256);
   return result;
 }
 
@@ -86,9 +86,9 @@ CellOperands::CellOperands(const Device &device, const Cell &cell, Arena &arena,
     device.copy(lengths_memory_->data(), lengths.data(), cell.batch * 4);
   }
   for (int64_t n = 0; n < wanted; ++n) {
-    std::byte *q = arena.take(q_bytes), *k = arena.take(k_bytes), *v = arena.take(k_bytes), *gate = arena.take(q_bytes),
-              *out = arena.take(q_bytes);
-    if (!out) break;
+    std::byte *q = arena.take_input(q_bytes), *gate = arena.take_input(q_bytes), *k = arena.take_input(k_bytes),
+              *v = arena.take_input(k_bytes), *out = arena.take_output(q_bytes);
+    if (!v || !out) break;
     ga_attention_params p{};
     p.struct_size = sizeof p;
     p.batch = cell.batch;

@@ -16,18 +16,22 @@ namespace gpu_check {
 enum class GateKind { kNone, kHeadWise, kElementWise };
 const char *name_of(GateKind gate);
 
-// Device memory full of about normal bf16 numbers, for inputs, and more for outputs. Reused by cell after cell.
+// Device memory full of about normal bf16 numbers, for inputs, and some for outputs, so that inputs stay what they are. Reused by
+// cell after cell.
 class Arena {
  public:
-  Arena(const Device &device, int64_t bytes);
-  void reset() { used_ = 0; }
-  // Random numbers already; an output overwrites them. nullptr: full.
-  std::byte *take(int64_t bytes);
-  int64_t bytes() const { return memory_.bytes(); }
+  Arena(const Device &device, int64_t bytes);  // of inputs; a quarter of it more for outputs
+  void reset() { inputs_used_ = outputs_used_ = 0; }
+  // nullptr: full.
+  std::byte *take_input(int64_t bytes) { return take(inputs_, inputs_used_, bytes); }
+  std::byte *take_output(int64_t bytes) { return take(outputs_, outputs_used_, bytes); }
+  int64_t bytes() const { return inputs_.bytes(); }
 
  private:
-  Memory memory_;
-  int64_t used_ = 0;
+  static std::byte *take(const Memory &memory, int64_t &used, int64_t bytes);
+
+  Memory inputs_, outputs_;
+  int64_t inputs_used_ = 0, outputs_used_ = 0;
 };
 
 // The operands of a cell: sets of them in the arena, and what all calls share.

@@ -45,24 +45,24 @@ void measure_ceilings(const Device &device, const Driver &driver, Arena &arena, 
     file.add(Record("ceiling").set("name", name).set("by", by).set("rate", rate));
   };
   const int64_t side = tiny ? 32 : 8192, bytes = side * side * 2,
-                copied = tiny ? 1 << 16 : std::min<int64_t>(arena.bytes() / 2, 1 << 30);
+                copied = tiny ? 1 << 16 : std::min<int64_t>(arena.bytes() / 4, 1 << 30);
   arena.reset();
-  std::byte *from = arena.take(copied), *to = arena.take(copied);
+  std::byte *from = arena.take_input(copied), *to = arena.take_output(copied);
   const auto copy = [&](void *stream) {
     ga_error error{};
     require(ga_memory_copy(device.runtime(), to, from, copied, stream, &error, nullptr, nullptr), error);
   };
   if (to) add("copy", "ga_memory_copy", 2e-6 * static_cast<double>(copied) / fastest(device, driver, copy), "TB/s");
   arena.reset();
-  const auto matrix = [&] { return ga_tensor{arena.take(bytes), bytes, {0, side, 0, 1}, GA_BF16, 0}; };
+  const auto matrix = [&](std::byte *data) { return ga_tensor{data, bytes, {0, side, 0, 1}, GA_BF16, 0}; };
   ga_project_params p{};
   p.struct_size = sizeof p;
   p.rows = side;
   p.in_features = p.out_features = static_cast<int32_t>(side);
-  p.in = matrix();
-  p.weight = matrix();
-  p.out = matrix();
-  if (!p.out.data) return;
+  p.in = matrix(arena.take_input(bytes));
+  p.weight = matrix(arena.take_input(bytes));
+  p.out = matrix(arena.take_output(bytes));
+  if (!p.weight.data || !p.out.data) return;
   const auto product = [&](void *stream) {
     ga_error error{};
     p.stream = stream;

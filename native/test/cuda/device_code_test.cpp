@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -160,6 +161,22 @@ TEST_F(DeviceCode, TheFirstFamilyThatCanTakesTheCall) {
   launches.mma_refusal = "head_dim is 520";
   EXPECT_EQ(forward(hopper), GA_UNSUPPORTED);
   expect_words({"head_dim is 520"});
+}
+
+// The environment is read once: each in a process of its own.
+TEST_F(DeviceCode, TheFamilyThatTheEnvironmentNamesIsTheOnlyOne) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto finish = [this](const char *family, const std::string &kernel, ga_status expected) {
+    setenv("GA_CUDA_FAMILY", family, 1);
+    launches.decode_refusal = nullptr;
+    ga_attention_plan plan{};
+    const ga_status status = cuda_.plan(open(), problem_, &plan, &error_);
+    std::fprintf(stderr, "%s%s", plan.kernel, error_.message);
+    std::_Exit(status == expected && plan.kernel == kernel ? 0 : 1);
+  };
+  EXPECT_EXIT(finish("forward_mma", "forward_mma", GA_OK), testing::ExitedWithCode(0), "forward_mma");
+  EXPECT_EXIT(finish("decode", "decode", GA_OK), testing::ExitedWithCode(0), "decode");
+  EXPECT_EXIT(finish("forward", "", GA_UNSUPPORTED), testing::ExitedWithCode(0), "GA_CUDA_FAMILY");
 }
 
 TEST_F(DeviceCode, NothingIsLaunchedForNothing) {

@@ -6,6 +6,9 @@
 #include <cstring>
 
 namespace ga::cuda {
+
+extern const Family kForwardSm90 [[gnu::weak]];  // a build with GA_CUDA_HOPPER=OFF has none
+
 namespace {
 
 struct NamedFamily {
@@ -28,7 +31,7 @@ bool is_empty(const Output &o) { return o.batch == 0 || o.seq_q == 0; }
 const Family *family_for(const Problem &p, const DeviceFacts &facts, ga_error *error) {
   const char *reason = "GA_CUDA_FAMILY names none of decode, forward_sm90, forward_mma";
   for (const auto &[name, family] : kFamilies) {
-    if (!is_allowed(name)) continue;
+    if (!family || !is_allowed(name)) continue;
     reason = family->refusal(p, facts);
     if (!reason) return family;
   }

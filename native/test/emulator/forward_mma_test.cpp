@@ -195,6 +195,29 @@ TEST(ForwardMma, LengthsThatMakeNoSenseDoNoHarm) {
   }
 }
 
+// Each counts as the nearest page there is.
+TEST(ForwardMma, PagesThatMakeNoSenseDoNoHarm) {
+  constexpr int32_t kMost = std::numeric_limits<int32_t>::max();
+  for (const ga_dtype dtype : kFloatTypes) {
+    Instance instance(shaped_case({"paged", 1, 70, 64, 2, 1, 64, 64, true}, dtype));
+    ga_attention_params &params = instance.params;
+    params.page_size = 16;
+    params.pages = 4;
+    for (ga_tensor *tensor : {&params.k, &params.v}) tensor->stride[0] = 16 * tensor->stride[1];
+    std::vector<std::vector<std::byte>> bits;
+    for (std::vector<int32_t> table : {std::vector<int32_t>{0, 3, 0, 3}, std::vector<int32_t>{-1, 4, -kMost, kMost}}) {
+      params.block_table = numbers(table);
+      params.block_table.stride[0] = 4;
+      params.block_table.stride[1] = 1;
+      ga::Problem p;
+      ASSERT_EQ("", problem_of(params, p));
+      ASSERT_EQ("", forward_mma(p));
+      bits.push_back(instance.out_bits());
+    }
+    EXPECT_EQ(bits[0], bits[1]);
+  }
+}
+
 // ---- the same bugs in the kernels would be seen
 
 TEST(ForwardMma, PlantedBugsAreCaught) {

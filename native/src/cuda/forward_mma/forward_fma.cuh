@@ -110,8 +110,9 @@ class ForwardFma {
     for (int r = warp_index(); r < Tile::kKeyBlock; r += Tile::kWarps) {
       const int key = first + r;
       const bool there = key < at().end_key;
-      const char *row = there ? p_.key(view, at().of, key, at().head) : nullptr;
-      const float factor = there && scale.data ? p_.scale_of(scale, at().of, key, at().head) : 1;
+      const char *row = there ? key_row(p_, at().of, view, key, at().head) : nullptr;
+      const float factor =
+          there && scale.data ? *reinterpret_cast<const float *>(key_row(p_, at().of, scale, key, at().head)) : 1;
       GA_UNROLL
       for (int d = lane_index(); d < kStep; d += 32) {
         const float x = there && from + d < extent ? load_element(view, row, from + d) * factor : 0;

@@ -89,7 +89,7 @@ class ForwardMma {
       const int first = at().first_key + t / 2 * Tile::kKeyBlock;
       load_rows<Tile, Tile::kKeyBlock>(
           slot(t), t % 2 ? p_.head_dim_v : p_.head_dim, rows_aligned(view), view.data,
-          [&](int r) { return first + r < at().end_key ? p_.key(view, of(), first + r, at().head) : nullptr; });
+          [&](int r) { return first + r < at().end_key ? key_row(p_, of(), view, first + r, at().head) : nullptr; });
     } else if (gate_in_ring() && g < Tile::kGateTiles) {
       load_rows<Tile, Tile::kKeyBlock>(slot(t), p_.head_dim_v, rows_aligned(p_.gate), p_.gate.data,
                                        [&](int r) -> const char * {

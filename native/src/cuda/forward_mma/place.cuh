@@ -49,6 +49,13 @@ static GA_ALWAYS_INLINE Place place_of(const Problem &p, const Tasks &tasks, int
   return at;
 }
 
+// Where key j of a sequence lies in k, v or their scales. A page number that makes no sense reads a wrong page, nothing else.
+static GA_ALWAYS_INLINE const char *key_row(const Problem &p, const Sequence &of, const View &view, int j, int head) {
+  if (!of.pages) return view.at(of.key_entry, of.key_row + j, head);
+  const uint32_t at = static_cast<uint32_t>(of.key_row + j), size = static_cast<uint32_t>(p.page_size);
+  return view.at(clamped(of.pages[at / size], 0, p.pages - 1), at % size, head);
+}
+
 // How a launch is cut.
 static inline Tasks tasks_of(const Problem &p, int query_block, int64_t l2_bytes) {
   if (p.cu_seqlens_q.data) return {(p.seq_q * p.group / query_block + p.batch) * p.heads_kv, 0, 0};

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "isa_test.h"
+#include "lengths.h"
 #include "random.h"
 #include "sparse.h"
 
@@ -112,17 +113,6 @@ void attend_alone(ga_runtime runtime, const Alone &a) {
   params.out = a.out.tensor;
   params.lse = a.lse.tensor;
   attend(runtime, params);
-}
-
-// An array of int32 as the call takes it.
-ga_tensor numbers(std::vector<int32_t> &values, int64_t columns = 1) {
-  ga_tensor tensor{};
-  tensor.data = values.data();
-  tensor.bytes = static_cast<int64_t>(values.size()) * 4;
-  tensor.stride[0] = columns;
-  tensor.stride[1] = tensor.stride[2] = tensor.stride[3] = 1;
-  tensor.dtype = GA_I32;
-  return tensor;
 }
 
 class LargeLayouts : public IsaTest {

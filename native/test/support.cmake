@@ -9,6 +9,7 @@ add_library(gatedattention_test_support STATIC
   "${folder}/case.cpp"
   "${folder}/environment.cpp"
   "${folder}/instance.cpp"
+  "${folder}/key_cache.cpp"
   "${folder}/number.cpp"
   "${folder}/random_case.cpp"
   "${folder}/reference.cpp")

@@ -3,14 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <cstring>
 #include <vector>
 
-#include "block.h"
 #include "emulated_call.h"
 #include "emulated_decode.h"
 #include "environment.h"
+#include "key_cache.h"
 #include "number.h"
 #include "random.h"
 #include "reference.h"
@@ -20,48 +18,6 @@ namespace {
 
 using gaemu::Asynchronous;
 using gaemu::Options;
-
-// Dense keys, values or scales, [batch, rows, heads, dim], with known bytes around them.
-struct Cache {
-  ga_dtype dtype;
-  int64_t batch, rows, heads, dim;
-  Block block;
-
-  Cache(ga_dtype type, int64_t b, int64_t n, int64_t h, int64_t d)
-      : dtype(type), batch(b), rows(n), heads(h), dim(d), block(b * n * h * d * size_of(type), Placement::kRedZones) {}
-
-  int64_t elements() const { return batch * rows * heads * dim; }
-  std::byte *at(int64_t element) const { return block.data() + element * size_of(dtype); }
-  ga_tensor tensor() const {
-    ga_tensor t{};
-    t.data = block.data();
-    t.bytes = block.bytes();
-    t.stride[0] = rows * heads * dim;
-    t.stride[1] = heads * dim;
-    t.stride[2] = dim;
-    t.stride[3] = 1;
-    t.dtype = dtype;
-    return t;
-  }
-};
-
-Case random_shape(Random &random, ga_dtype dtype) {
-  Case c;
-  c.seed = random.next();
-  c.dtype = dtype;
-  c.batch = random.between(1, 2);
-  c.heads_kv = random.pick<int32_t>({1, 2, 3});
-  c.heads_q = c.heads_kv * random.pick<int32_t>({1, 2, 3, 8});
-  c.head_dim = random.pick<int32_t>({8, 40, 64, 96, 128, 256});
-  c.head_dim_v = random.chance(0.7) ? c.head_dim : 72;
-  c.seq_q = random.between(1, 4);
-  c.seq_k = random.between(1, 300);
-  c.scale = 1 / std::sqrt(static_cast<float>(c.head_dim));
-  c.flags = random.chance(0.7) ? GA_CAUSAL : 0;
-  if (random.chance(0.3)) c.window_left = random.between(0, 200);
-  lay_out_densely(c, {.gate = true, .norm_weight = false, .lse = true});
-  return c;
-}
 
 std::string decode(const Instance &instance, uint64_t seed) {
   ga::Problem p;
@@ -78,12 +34,12 @@ TEST(DecodeCaches, SixteenBitsUnderF32Queries) {
   const int64_t cases = setting("GA_EMULATED_CASES", 300) / 10;
   for (int64_t n = 0; n < cases; ++n) {
     Random random(case_seed(501, n));
-    const Case c = random_shape(random, GA_F32);
+    const Case c = random_key_cache_case(random, GA_F32, 4);
     announce_case(describe(c));
     Instance instance(c);
     const ga_dtype type = random.pick<ga_dtype>({GA_BF16, GA_F16});
-    const Cache k(type, c.batch, c.seq_k, c.heads_kv, c.head_dim), v(type, c.batch, c.seq_k, c.heads_kv, c.head_dim_v);
-    for (const Cache *cache : {&k, &v})
+    const KeyCache k(type, c.batch, c.seq_k, c.heads_kv, c.head_dim), v(type, c.batch, c.seq_k, c.heads_kv, c.head_dim_v);
+    for (const KeyCache *cache : {&k, &v})
       for (int64_t i = 0; i < cache->elements(); ++i) store(type, cache->at(i), random.normal());
     instance.params.k = k.tensor();
     instance.params.v = v.tensor();
@@ -92,44 +48,18 @@ TEST(DecodeCaches, SixteenBitsUnderF32Queries) {
   }
 }
 
-// Fills whole numbers and their scales, and what they stand for in f32.
-void quantize(Random &random, const Cache &whole_numbers, const Cache &scales, const Cache &values) {
-  for (int64_t row = 0; row < scales.elements(); ++row) {
-    const double scale = std::ldexp(random.unit() + 0.5, static_cast<int>(random.between(-8, -5)));
-    store(GA_F32, scales.at(row), scale);
-    for (int64_t d = 0; d < whole_numbers.dim; ++d) {
-      const auto whole = static_cast<int8_t>(random.between(-128, 127));
-      std::memcpy(whole_numbers.at(row * whole_numbers.dim + d), &whole, 1);
-      store(GA_F32, values.at(row * whole_numbers.dim + d), whole * load(GA_F32, scales.at(row)));
-    }
-  }
-}
-
-// The same rows on pages of page_size in reverse order.
-Cache on_pages(const Cache &dense, int64_t page_size) {
-  const int64_t per_sequence = (dense.rows + page_size - 1) / page_size, pages = dense.batch * per_sequence;
-  Cache paged(dense.dtype, pages, page_size, dense.heads, dense.dim);
-  const int64_t row = dense.heads * dense.dim;
-  for (int64_t b = 0; b < dense.batch; ++b)
-    for (int64_t j = 0; j < dense.rows; ++j) {
-      const int64_t page = pages - 1 - (b * per_sequence + j / page_size);
-      std::memcpy(paged.at((page * page_size + j % page_size) * row), dense.at((b * dense.rows + j) * row),
-                  static_cast<size_t>(row * size_of(dense.dtype)));
-    }
-  return paged;
-}
-
 TEST(DecodeCaches, WholeNumbersWithScalesDenseAndPaged) {
   const int64_t cases = setting("GA_EMULATED_CASES", 300) / 10;
   for (int64_t n = 0; n < cases; ++n) {
     Random random(case_seed(502, n));
-    const Case c = random_shape(random, random.pick<ga_dtype>({GA_F32, GA_BF16, GA_F16}));
+    const Case c = random_key_cache_case(random, random.pick<ga_dtype>({GA_F32, GA_BF16, GA_F16}), 4);
     announce_case(describe(c));
     Instance instance(c);
-    const Cache k(GA_I8, c.batch, c.seq_k, c.heads_kv, c.head_dim), v(GA_I8, c.batch, c.seq_k, c.heads_kv, c.head_dim_v);
-    const Cache k_scale(GA_F32, c.batch, c.seq_k, c.heads_kv, 1), v_scale(GA_F32, c.batch, c.seq_k, c.heads_kv, 1);
-    const Cache k_value(GA_F32, c.batch, c.seq_k, c.heads_kv, c.head_dim);
-    const Cache v_value(GA_F32, c.batch, c.seq_k, c.heads_kv, c.head_dim_v);
+    const KeyCache k(GA_I8, c.batch, c.seq_k, c.heads_kv, c.head_dim),
+        v(GA_I8, c.batch, c.seq_k, c.heads_kv, c.head_dim_v);
+    const KeyCache k_scale(GA_F32, c.batch, c.seq_k, c.heads_kv, 1), v_scale(GA_F32, c.batch, c.seq_k, c.heads_kv, 1);
+    const KeyCache k_value(GA_F32, c.batch, c.seq_k, c.heads_kv, c.head_dim);
+    const KeyCache v_value(GA_F32, c.batch, c.seq_k, c.heads_kv, c.head_dim_v);
     quantize(random, k, k_scale, k_value);
     quantize(random, v, v_scale, v_value);
     ga_attention_params &params = instance.params;
@@ -144,8 +74,8 @@ TEST(DecodeCaches, WholeNumbersWithScalesDenseAndPaged) {
     ASSERT_EQ(compare(instance, reference, nullptr), "") << describe(c);
 
     const int64_t page_size = random.pick<int64_t>({1, 16, 48});
-    const Cache paged[] = {on_pages(k, page_size), on_pages(v, page_size), on_pages(k_scale, page_size),
-                           on_pages(v_scale, page_size)};
+    const KeyCache paged[] = {on_pages(k, page_size), on_pages(v, page_size), on_pages(k_scale, page_size),
+                              on_pages(v_scale, page_size)};
     std::vector<int32_t> table;
     for (auto page = static_cast<int32_t>(paged[0].batch); page > 0; --page) table.push_back(page - 1);
     params.k = paged[0].tensor();

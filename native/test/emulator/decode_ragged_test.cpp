@@ -12,6 +12,7 @@
 #include "emulated_call.h"
 #include "emulated_decode.h"
 #include "environment.h"
+#include "lengths.h"
 #include "number.h"
 #include "random.h"
 #include "reference.h"
@@ -63,16 +64,6 @@ class Rows {
   int64_t rows_, row_elements_, dim_, bytes_;
   std::vector<uint64_t> words_;
 };
-
-ga_tensor numbers(std::vector<int32_t> &values, int64_t columns = 1) {
-  ga_tensor t{};
-  t.data = values.data();
-  t.bytes = static_cast<int64_t>(values.size()) * 4;
-  t.stride[0] = columns;
-  t.stride[1] = t.stride[2] = t.stride[3] = 1;
-  t.dtype = GA_I32;
-  return t;
-}
 
 Case common_case(Random &random) {
   Case c;

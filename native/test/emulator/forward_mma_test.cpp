@@ -12,6 +12,7 @@
 #include "cuda/forward_mma/choice.h"
 #include "emulated_call.h"
 #include "environment.h"
+#include "lengths.h"
 #include "number.h"
 #include "random.h"
 #include "random_case.h"
@@ -164,15 +165,6 @@ TEST(ForwardMma, NotANumberReachesTheRowsThatSeeItAndNoOthers) {
 
 // ---- lengths that the host could not check
 
-ga_tensor numbers(std::vector<int32_t> &values) {
-  ga_tensor t{};
-  t.data = values.data();
-  t.bytes = static_cast<int64_t>(values.size()) * 4;
-  for (int64_t &stride : t.stride) stride = 1;
-  t.dtype = GA_I32;
-  return t;
-}
-
 // Values out of range count as the nearest allowed ones, and nothing outside of the outputs is written.
 TEST(ForwardMma, LengthsThatMakeNoSenseDoNoHarm) {
   constexpr int32_t kMost = std::numeric_limits<int32_t>::max();
@@ -206,9 +198,7 @@ TEST(ForwardMma, PagesThatMakeNoSenseDoNoHarm) {
     for (ga_tensor *tensor : {&params.k, &params.v}) tensor->stride[0] = 16 * tensor->stride[1];
     std::vector<std::vector<std::byte>> bits;
     for (std::vector<int32_t> table : {std::vector<int32_t>{0, 3, 0, 3}, std::vector<int32_t>{-1, 4, -kMost, kMost}}) {
-      params.block_table = numbers(table);
-      params.block_table.stride[0] = 4;
-      params.block_table.stride[1] = 1;
+      params.block_table = numbers(table, 4);
       ga::Problem p;
       ASSERT_EQ("", problem_of(params, p));
       ASSERT_EQ("", forward_mma(p));

@@ -11,6 +11,7 @@
 #include "emulated_call.h"
 #include "environment.h"
 #include "forward_sm90_call.h"
+#include "lengths.h"
 #include "number.h"
 #include "random.h"
 #include "reference.h"
@@ -46,15 +47,6 @@ struct Rows {
     return std::all_of(at(entry, row), at(entry, row) + row_bytes, [](std::byte b) { return b == std::byte{0xff}; });
   }
 };
-
-ga_tensor numbers(std::vector<int32_t> &values) {
-  ga_tensor t{};
-  t.data = values.data();
-  t.bytes = static_cast<int64_t>(values.size()) * 4;
-  t.stride[0] = t.stride[1] = t.stride[2] = t.stride[3] = 1;
-  t.dtype = GA_I32;
-  return t;
-}
 
 enum class Keys { kPacked, kRightPadded, kLeftPadded };
 

@@ -22,21 +22,6 @@ final class Place {
     }
 
     /** Refuses tensors in memory that an engine cannot reach. */
-    static void check(Settings settings, Operands o) {
-        check(
-                settings,
-                o.q(),
-                o.k(),
-                o.v(),
-                o.gate(),
-                o.out(),
-                o.normWeight(),
-                o.sequences(),
-                o.lse(),
-                o.sink(),
-                o.scales());
-    }
-
     static void check(
             Settings settings,
             Tensor q,

@@ -14,6 +14,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -251,6 +252,32 @@ class CudaTest {
                         .isThrownBy(() -> cache.append(id, tokens, tokens))
                         .withMessageContaining("k is in memory of cuda:0");
             }
+        }
+    }
+
+    /** A kernel that is given an address of the host fails the whole device. */
+    @Test
+    void everyOperandOfTheHostIsRefusedByName() {
+        try (Arena arena = Arena.ofShared();
+                CudaMemory memory = CudaMemory.open(Backend.cuda(0));
+                GatedAttention gpu = builder().backend(Backend.cuda(0)).build()) {
+            Operands here = Sample.of(arena, setting(), DataType.F32, SHAPE).operands();
+            Operands o = upload(CudaStream.ofDefault(Backend.cuda(0)), memory, here);
+            Tensor host = here.q();
+            Map<String, Operands> wrong = Map.of(
+                    "q", Operands.of(host, o.k(), o.v(), o.gate(), o.out()),
+                    "k", Operands.of(o.q(), host, o.v(), o.gate(), o.out()),
+                    "v", Operands.of(o.q(), o.k(), host, o.gate(), o.out()),
+                    "gate", Operands.of(o.q(), o.k(), o.v(), host, o.out()),
+                    "out", Operands.of(o.q(), o.k(), o.v(), o.gate(), host),
+                    "normWeight", o.withNormWeight(host),
+                    "lse", o.withLse(host),
+                    "sink", o.withSink(host),
+                    "keyScales", o.withScales(new Scales(host, o.q())),
+                    "valueScales", o.withScales(new Scales(o.q(), host)));
+            wrong.forEach((name, operands) -> assertThatIllegalArgumentException()
+                    .isThrownBy(() -> gpu.forward(operands))
+                    .withMessageStartingWith(name + " is in memory of the host"));
         }
     }
 

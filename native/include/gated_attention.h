@@ -50,7 +50,15 @@ enum { GA_F32 = 0, GA_BF16 = 1, GA_F16 = 2, GA_I32 = 3, GA_I8 = 4 };
 
 /* Instruction sets in rising order; a runtime uses the best one that the machine has and max_isa allows. */
 typedef int32_t ga_isa;
-enum { GA_ISA_SCALAR = 0, GA_ISA_NEON = 1, GA_ISA_AVX2 = 2, GA_ISA_AVX512 = 3, GA_ISA_AVX512_BF16 = 4, GA_ISA_COUNT = 5 };
+enum {
+  GA_ISA_SCALAR = 0,
+  GA_ISA_NEON = 1,
+  GA_ISA_AVX2 = 2,
+  GA_ISA_AVX512 = 3,
+  GA_ISA_AVX512_BF16 = 4,
+  GA_ISA_AMX_BF16 = 5,
+  GA_ISA_COUNT = 6
+};
 
 /* Where a runtime computes, and where the memory of its calls lies. */
 typedef int32_t ga_device;

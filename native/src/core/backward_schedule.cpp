@@ -120,7 +120,7 @@ bool make_backward_schedule(const BackwardProblem &p, const Geometry &g, Backwar
   s.stores_dy = p.pre_gate != GA_PRE_NONE || (multiplies && !s.folds_gate);
   s.attends = p.dq.data || p.dk.data || p.dv.data;
   s.entries = p.cu_seqlens_q.data ? 1 : p.batch;
-  s.pack = g.bf16_pairs && p.q.dtype == GA_BF16 ? 2 : 1;
+  s.pack = p.q.dtype == GA_BF16 ? g.bf16_backward.pack : 1;
   s.key_units = p.head_dim / s.pack;
   s.value_units = p.head_dim_v / s.pack;
   s.key_block = key_block(p, s);

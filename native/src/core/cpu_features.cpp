@@ -6,12 +6,14 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 namespace ga {
 namespace {
 
-constexpr const char *kNames[GA_ISA_COUNT] = {"scalar", "neon", "avx2", "avx512", "avx512_bf16"};
+constexpr const char *kNames[GA_ISA_COUNT] = {"scalar", "neon", "avx2", "avx512", "avx512_bf16", "amx_bf16"};
 
 #if defined(__x86_64__)
 
@@ -34,6 +36,12 @@ uint64_t saved_state() {
 
 bool has(uint32_t word, int bit) { return word >> bit & 1; }
 
+// Tile registers are large: Linux (5.16 or later) saves them for those processes alone that ask. All later threads may use them too.
+bool granted_tiles() {
+  constexpr long kAsk = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
+  return syscall(SYS_arch_prctl, kAsk, kTileData) == 0;
+}
+
 const char *missing(ga_isa isa) {
   if (isa == GA_ISA_SCALAR) return nullptr;
   if (isa == GA_ISA_NEON) return "needs a 64-bit Arm processor";
@@ -50,6 +58,10 @@ const char *missing(ga_isa isa) {
   if ((state & 0xe6) != 0xe6) return "the operating system does not save AVX-512 registers";
   if (isa == GA_ISA_AVX512) return nullptr;
   if (!has(seven_one.a, 5)) return "the processor has no AVX-512 BF16";
+  if (isa == GA_ISA_AVX512_BF16) return nullptr;
+  if (!has(seven.d, 24) || !has(seven.d, 22)) return "the processor has no AMX BF16";
+  if ((state & 0x60000) != 0x60000) return "the operating system does not save AMX registers";
+  if (!granted_tiles()) return "the operating system does not let this process use AMX registers";
   return nullptr;
 }
 

@@ -15,6 +15,9 @@ extern const Kernels kernels;
 namespace avx512_bf16 {
 extern const Kernels kernels;
 }
+namespace amx_bf16 {
+extern const Kernels kernels;
+}
 #elif defined(__aarch64__)
 namespace neon {
 extern const Kernels kernels;
@@ -28,6 +31,7 @@ const Kernels *kernels_for(ga_isa isa) {
     case GA_ISA_AVX2: return &avx2::kernels;
     case GA_ISA_AVX512: return &avx512::kernels;
     case GA_ISA_AVX512_BF16: return &avx512_bf16::kernels;
+    case GA_ISA_AMX_BF16: return &amx_bf16::kernels;
 #elif defined(__aarch64__)
     case GA_ISA_NEON: return &neon::kernels;
 #endif

@@ -8,7 +8,6 @@
 namespace ga {
 namespace {
 
-constexpr int kTileRowSlack = 8;     // a ragged last tile may touch a few rows more
 constexpr int64_t kFoldBytes = 128;  // what decode knows of one fold, at most
 constexpr int64_t kMaxRows = int64_t{1} << 48;
 
@@ -19,17 +18,18 @@ int64_t power_of_two(int64_t least) {
 }
 
 // An int8 cache is multiplied in f32: its values times their scales are not whole numbers any more.
-int keys_per_unit(const Problem &p, const Geometry &g) {
-  return g.bf16_pairs && p.k.dtype == GA_BF16 && p.q.dtype == GA_BF16 ? 2 : 1;
+const Geometry::Product &product_of(const Problem &p, const Geometry &g) {
+  return p.k.dtype == GA_BF16 && p.q.dtype == GA_BF16 ? g.bf16 : g.f32;
 }
 
 void cut_prefill(const Problem &p, const Geometry &g, Part &part) {
-  const int64_t even = ceil_div(part.rows, ceil_div(part.rows, kQueryBlock));
-  part.query_block = round_up(even, 6);
+  const Geometry::Product &product = product_of(p, g);
+  const int64_t even = ceil_div(part.rows, ceil_div(part.rows, product.query_block));
+  part.query_block = round_up(even, product.rows);
   part.query_blocks = ceil_div(part.rows, part.query_block);
   part.first_packed = visible_keys(p, part.sequence, 0).lo / kKeyBlock * kKeyBlock;
   part.panels = ceil_div(part.sequence.keys - part.first_packed, g.panel);
-  part.value_units = part.panels * g.panel / keys_per_unit(p, g);
+  part.value_units = part.panels * g.panel / product.pack;
   part.tasks = p.heads_kv * part.query_blocks;
   part.all_panels = p.heads_kv * part.panels;
 }
@@ -106,13 +106,13 @@ bool append(const Problem &p, Schedule &s, Part &part) {
 int64_t thread_bytes(const Problem &p, const Geometry &g, const Schedule &s, const Part &part) {
   Layout own;
   if (part.phase == kPrefill) {
-    const int64_t rows = part.query_block + kTileRowSlack;
-    own.take(rows, s.key_units * 4);                              // Q, packed
-    own.take(rows, kKeyBlock * 4);                                // S, and P in f32
-    if (keys_per_unit(p, g) == 2) own.take(rows, kKeyBlock * 2);  // P in bf16
-    own.take(rows, round_up(p.head_dim_v, g.width) * 4);          // Y, not yet normalized
-    own.take(rows, 3 * g.width * 4);                              // sum, maximum of a key block, running maximum
-    own.take(rows, 2 * 8);                                        // the keys it sees
+    const int64_t rows = part.query_block;
+    own.take(rows, s.key_units * 4);                                // Q, packed
+    own.take(rows, kKeyBlock * 4);                                  // S, and P in f32
+    if (product_of(p, g).pack == 2) own.take(rows, kKeyBlock * 2);  // P in bf16
+    own.take(rows, round_up(p.head_dim_v, g.width) * 4);            // Y, not yet normalized
+    own.take(rows, 3 * g.width * 4);                                // sum, maximum of a key block, running maximum
+    own.take(rows, 2 * 8);                                          // the keys it sees
   } else {
     own.take(part.query_lanes(g.fold), Schedule::query_units(p.head_dim, g.width) * 4);  // Q, packed
     own.take(part.lanes, kDecodeTile * 4);                                               // products of one tile of keys
@@ -153,7 +153,8 @@ bool for_each_part(const Problem &p, const Geometry &g, bool alike, const Visit 
 bool sum_up(const Problem &p, const Geometry &g, Schedule &s, Part *parts, int64_t most) {
   s = {};
   s.alike = p.alike();
-  s.key_units = p.head_dim / keys_per_unit(p, g);
+  const Geometry::Product &product = product_of(p, g);
+  s.key_units = round_up(p.head_dim / product.pack, product.step);
   s.value_panels = ceil_div(p.head_dim_v, g.panel);
   s.partial_floats = 32 + round_up(p.head_dim_v, 2 * g.width);  // pairs of vectors are stored whole
   return for_each_part(p, g, s.alike, [&](Part &part) {
@@ -173,7 +174,7 @@ bool make_schedule(const Problem &p, const Geometry &g, Schedule &s) {
   s.parts_offset = shared.take(s.parts, sizeof(Part));
   s.shares_offset = shared.take(2 * kMaxShares, kShareBytes);
   s.keys_offset = shared.take(s.panels, s.key_units * g.panel * 4);
-  s.values_offset = shared.take(s.panels, s.value_panels * g.panel * 4, g.panel / keys_per_unit(p, g));
+  s.values_offset = shared.take(s.panels, s.value_panels * g.panel * 4, g.panel / product_of(p, g).pack);
   s.flags_offset = shared.take(s.panels, 1);
   s.packing_offset = shared.take(s.heads, kPackingBytes);
   s.partials_offset = shared.take(s.partials, s.partial_floats * 4);

@@ -17,14 +17,19 @@ enum Phase {
 
 // What a set of kernels was compiled for.
 struct Geometry {
-  int width;        // f32 lanes of a vector
-  int panel;        // columns of a packed panel
-  int fold;         // dot products that decode sums up together
-  bool bf16_pairs;  // bf16 is multiplied in pairs instead of widened to f32
+  struct Product {  // of blocks of rows, by a panel
+    int pack;  // values of the inner dimension per unit of 32 bits: 2 where bf16 is multiplied in pairs, not widened to f32
+    int rows;         // of a tile
+    int step;         // units that are multiplied at once
+    int query_block;  // packed query rows per task of prefill, at most
+  };
+  int width;  // f32 lanes of a vector
+  int panel;  // columns of a packed panel
+  int fold;   // dot products that decode sums up together
+  Product f32, bf16, bf16_backward;
 };
 
 constexpr int kKeyBlock = 256;        // keys per softmax step of prefill
-constexpr int kQueryBlock = 96;       // packed query rows per task of prefill
 constexpr int kDecodeMaxRows = 32;    // packed rows (queries * group) up to which decode is used
 constexpr int kDecodeMinChunk = 128;  // keys per task of decode
 constexpr int kDecodeTile = 32;       // keys per softmax step of decode
@@ -69,7 +74,7 @@ struct Schedule {
   int64_t prefill_tasks, decode_tasks, panels, partials, groups;
   int64_t heads;           // key/value heads of the parts of prefill
   double products;         // query-key pairs
-  int64_t key_units;       // 32-bit units of a packed key
+  int64_t key_units;       // 32-bit units of a packed key, in whole steps
   int64_t value_panels;    // column panels of V
   int64_t partial_floats;  // floats of one row's partial result: maximum, sum, output
 

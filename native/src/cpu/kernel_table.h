@@ -12,13 +12,21 @@
 namespace ga::GA_ISA {
 namespace {
 
-#ifdef GA_NATIVE_BF16
+// What multiplies bf16: blocks of rows in the forward pass, and everything else.
+#if defined(GA_AMX)
+using PrefillsBf16 = AmxProduct;
+using ProductForBf16 = F32Product;  // vdpbf16ps multiplies at half the rate of f32's FMA on the processors that have AMX
+#elif defined(GA_NATIVE_BF16)
+using PrefillsBf16 = Bf16Product;
 using ProductForBf16 = Bf16Product;
-constexpr bool kBf16Pairs = true;
 #else
+using PrefillsBf16 = F32Product;
 using ProductForBf16 = F32Product;
-constexpr bool kBf16Pairs = false;
 #endif
+
+template <class Product>
+constexpr Geometry::Product kGeometry = {Product::kPack, Product::kRowsAtOnce, Product::kUnitsAtOnce,
+                                         Product::kQueryBlock};
 
 // T: the type of q, K: of keys and values. Packing turns an int8 cache into f32, decode multiplies it as it is.
 template <class T, class K, class Prefills, class Decodes>
@@ -34,14 +42,14 @@ constexpr Kernels::Backward kBackward = {backward_rows<Product, T>, backward_pro
 extern const Kernels kernels;
 const Kernels kernels = {
     GA_ISA_ID,
-    {kWidth, kPanel, kFold, kBf16Pairs},
+    {kWidth, kPanel, kFold, kGeometry<F32Product>, kGeometry<PrefillsBf16>, kGeometry<ProductForBf16>},
     // By the type of k and v: f32, bf16, f16, i32, i8
     {{kPerType<float, float, F32Product, F32Product>,
       kPerType<float, bf16, F32Product, F32Product>,
       kPerType<float, f16, F32Product, F32Product>,
       {},
       kPerType<float, i8, F32Product, F32Product>},
-     {{}, kPerType<bf16, bf16, ProductForBf16, ProductForBf16>, {}, {}, kPerType<bf16, i8, F32Product, ProductForBf16>},
+     {{}, kPerType<bf16, bf16, PrefillsBf16, ProductForBf16>, {}, {}, kPerType<bf16, i8, F32Product, ProductForBf16>},
      {{}, {}, kPerType<f16, f16, F32Product, F32Product>, {}, kPerType<f16, i8, F32Product, F32Product>}},
     {kBackward<float, F32Product>, kBackward<bf16, ProductForBf16>, kBackward<f16, F32Product>},
     measure_task,

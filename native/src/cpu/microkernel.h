@@ -28,14 +28,19 @@ class Ahead {
   const int32_t *at_, *end_;
 };
 
+// A product says how it is cut: values of the inner dimension per unit, rows of a tile, units that are multiplied at once.
 struct F32Product {
-  static constexpr int kPack = 1;  // values of the inner dimension per unit
+  static constexpr int kPack = 1, kRowsAtOnce = kTileRows, kUnitsAtOnce = 1, kQueryBlock = 96, kValueStep = 128;
+  using ByUnit = F32Product;  // the one that takes any number of units
+  struct Registers {};        // what a task holds while it multiplies
   GA_INLINE F mac(F c, U a, U b) { return fma(as_floats(a), as_floats(b), c); }
 };
 
 #ifdef GA_NATIVE_BF16
 struct Bf16Product {
-  static constexpr int kPack = 2;
+  static constexpr int kPack = 2, kRowsAtOnce = kTileRows, kUnitsAtOnce = 1, kQueryBlock = 96, kValueStep = 128;
+  using ByUnit = Bf16Product;
+  struct Registers {};
   GA_INLINE F mac(F c, U a, U b) { return dot_pairs(c, a, b); }
 };
 #endif
@@ -115,6 +120,7 @@ static inline void tile_rows(int rows, const int32_t *a, int64_t lda, const int3
 
 // columns: how many of the panel's columns are wanted; whole vectors are computed.
 template <class Product, Finish finish, Operand operand = kRows>
+  requires(Product::kUnitsAtOnce == 1)
 static inline void multiply(int rows, int64_t columns, const int32_t *a, int64_t lda, const int32_t *b, int64_t units,
                             float *c, int64_t ldc, const int32_t *ahead, float *row_max = nullptr) {
   const int vectors = columns >= kPanel ? kPanelVectors : static_cast<int>(ceil_div(columns, kWidth));

@@ -137,13 +137,15 @@ static void pack_task(const Problem &p, const Schedule &s, const Part &part, cha
     value_scale[j] = p.scale_of(p.v_scale, part.sequence, key, h);
   }
   const int64_t at = part.first_panel + task;
-  pack_key_panel<Product, T>(keys, key_scale, count, s.key_units,
-                             reinterpret_cast<int32_t *>(shared + s.keys_offset) + at * s.key_units * kPanel);
+  int32_t *key_panel = reinterpret_cast<int32_t *>(shared + s.keys_offset) + at * s.key_units * kPanel;
+  const int64_t units = p.head_dim / Product::kPack;
+  pack_key_panel<Product, T>(keys, key_scale, count, units, key_panel);
+  for (int64_t i = units * kPanel; i < s.key_units * kPanel; i += kWidth) store_units(key_panel + i, zero_units());
   const int64_t panel_units = kPanel / Product::kPack * kPanel;  // a panel's share of one column panel
   int32_t *to = reinterpret_cast<int32_t *>(shared + s.values_offset) +
                 (part.first_panel + h * part.panels) * s.value_panels * panel_units + panel * panel_units;
-  shared[s.flags_offset + at] =
-      pack_value_panel<T>(Product{}, values, value_scale, count, p.head_dim_v, part.value_units * kPanel, to);
+  shared[s.flags_offset + at] = pack_value_panel<T>(typename Product::ByUnit{}, values, value_scale, count, p.head_dim_v,
+                                                    part.value_units * kPanel, to);
 }
 
 }  // namespace ga::GA_ISA

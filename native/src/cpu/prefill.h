@@ -15,7 +15,6 @@
 namespace ga::GA_ISA {
 namespace {
 
-constexpr int64_t kValueStep = 128;  // keys of P V per pass: that much of V stays in L1 over all row tiles
 template <class Product, class T>
 class Prefill {
  public:
@@ -23,13 +22,15 @@ class Prefill {
   void run();
 
  private:
-  struct Tile {  // up to six rows that go through the microkernel together
+  static constexpr int64_t kTile = Product::kRowsAtOnce;
+  static constexpr int64_t kKeyStep = Product::kPack * Product::kUnitsAtOnce;  // keys of P V that are multiplied at once
+  struct Tile {  // up to so many rows go through the microkernel together
     int64_t row;
     int rows;
     int64_t lo, lo_all, hi_all, hi;  // some row sees [lo, hi), every row sees [lo_all, hi_all)
   };
   Tile tile_at(int64_t row) const {
-    const int n = rows_ - row < kTileRows ? static_cast<int>(rows_ - row) : kTileRows;
+    const int n = static_cast<int>(rows_ - row < kTile ? rows_ - row : kTile);
     return {row, n, sees_[row].lo, sees_[row + n - 1].lo, sees_[row].hi, sees_[row + n - 1].hi};
   }
 
@@ -97,7 +98,7 @@ Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, const Part &pa
   unsafe_ = shared + s.flags_offset + head;
   y_stride_ = round_up(p.head_dim_v, kWidth);
 
-  const int64_t rows = round_up(rows_, kTileRows);
+  const int64_t rows = round_up(rows_, kTile);
   Scratch scratch(own);
   q_ = scratch.take<int32_t>(rows * s.key_units);
   scores_ = scratch.take<float>(rows * kKeyBlock);
@@ -111,6 +112,7 @@ Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, const Part &pa
 
 template <class Product, class T>
 void Prefill<Product, T>::run() {
+  [[maybe_unused]] const typename Product::Registers registers;
   for (int64_t r = 0; r < rows_; r++) {
     sees_[r] = visible_keys(p_, of_, position(r));
     maximum_[r] = -__builtin_inff();
@@ -131,11 +133,14 @@ void Prefill<Product, T>::run() {
 
 template <class Product, class T>
 void Prefill<Product, T>::load_queries() {
+  const int64_t units = p_.head_dim / Product::kPack;
   constexpr int64_t ahead = 8;  // rows lie far apart in memory: no hardware foresees the next one
   for (int64_t r = -ahead; r < rows_; r++) {
     if (r + ahead < rows_) prefetch_query(r + ahead);
-    if (r >= 0)
-      pack_row<Product>(reinterpret_cast<const T *>(query(r)), s_.key_units, q_ + r * s_.key_units, p_.scale < 0);
+    if (r < 0) continue;
+    int32_t *row = q_ + r * s_.key_units;
+    pack_row<Product>(reinterpret_cast<const T *>(query(r)), units, row, p_.scale < 0);
+    for (int64_t u = units; u < s_.key_units; u++) row[u] = 0;
   }
 }
 
@@ -146,7 +151,7 @@ void Prefill<Product, T>::scores(int64_t first, int64_t keys) {
     const int64_t key = first + c;
     const int32_t *panel = key_panel(key);
     Ahead ahead(c + kPanel < keys ? panel + units * kPanel : value_panel(first, 0), units);
-    for (int64_t r = 0; r < rows_; r += kTileRows) {
+    for (int64_t r = 0; r < rows_; r += kTile) {
       const Tile t = tile_at(r);
       if (key >= t.hi || key + kPanel <= t.lo) continue;
       const bool all = t.lo_all <= key && key + kPanel <= t.hi_all;
@@ -171,7 +176,7 @@ void Prefill<Product, T>::scores(int64_t first, int64_t keys) {
 
 template <class Product, class T>
 void Prefill<Product, T>::softmax(int64_t first, int64_t keys) {
-  for (int64_t r = 0; r < rows_; r += kTileRows) {
+  for (int64_t r = 0; r < rows_; r += kTile) {
     const Tile t = tile_at(r);
     if (t.hi <= first || t.lo >= first + keys) continue;
     for (int64_t i = r; i < r + t.rows; i++) {
@@ -277,25 +282,26 @@ bool Prefill<Product, T>::any_unsafe(int64_t from, int64_t to) const {
 template <class Product, class T>
 void Prefill<Product, T>::accumulate(int64_t first, int64_t keys) {
   constexpr int64_t pack = Product::kPack, stride = kKeyBlock / pack;
-  for (int64_t v = 0; v < keys; v += kValueStep)
+  constexpr int64_t value_step = Product::kValueStep;
+  for (int64_t v = 0; v < keys; v += value_step)
     for (int64_t column = 0; column < p_.head_dim_v; column += kPanel) {
       const int32_t *values = value_panel(first, column);
       Ahead ahead(column + kPanel < p_.head_dim_v ? value_panel(first + v, column + kPanel)
-                  : v + kValueStep < keys         ? value_panel(first + v + kValueStep, 0)
+                  : v + value_step < keys         ? value_panel(first + v + value_step, 0)
                                                   : key_panel(first + kKeyBlock),
-                  kValueStep / pack);
-      for (int64_t r = 0; r < rows_; r += kTileRows) {
+                  value_step / pack);
+      for (int64_t r = 0; r < rows_; r += kTile) {
         const Tile t = tile_at(r);
         const int64_t from = t.lo - first > v ? t.lo - first : v;
-        int64_t to = t.hi - first < v + kValueStep ? t.hi - first : v + kValueStep;
+        int64_t to = t.hi - first < v + value_step ? t.hi - first : v + value_step;
         if (to > keys) to = keys;
         if (from >= to) continue;
-        const int64_t low = from / pack * pack, high = round_up(to, pack);  // a pair's other key is multiplied as well
+        const int64_t low = from / kKeyStep * kKeyStep, high = round_up(to, kKeyStep);  // those are multiplied as well
         if ((t.lo_all > first + low || t.hi_all < first + high) && any_unsafe(first + from, first + to)) {
           accumulate_exactly(t, first, from, to, column);
           continue;
         }
-        const int64_t unit = from / pack, n = ceil_div(to, pack) - unit;
+        const int64_t unit = low / pack, n = (high - low) / pack;
         multiply<Product, kAccumulate>(t.rows, p_.head_dim_v - column, weights_ + r * stride + unit, stride,
                                        values + unit * kPanel, n, y_ + r * y_stride_ + column, y_stride_, ahead.take(n));
       }
@@ -315,10 +321,14 @@ void Prefill<Product, T>::accumulate_exactly(const Tile &t, int64_t first, int64
     if (lo >= hi) continue;
     float *y = y_ + r * y_stride_ + column;
     const int32_t *weights = weights_ + r * stride;
+    if constexpr (Product::kUnitsAtOnce > 1) {
+      Product::multiply_row(columns, weights, values, lo, hi, y);
+      continue;
+    }
     const int64_t unit = ceil_div(lo, pack), end = hi / pack;
     if (unit < end)
-      multiply<Product, kAccumulate>(1, columns, weights + unit, stride, values + unit * kPanel, end - unit, y, y_stride_,
-                                     values);
+      multiply<typename Product::ByUnit, kAccumulate>(1, columns, weights + unit, stride, values + unit * kPanel,
+                                                      end - unit, y, y_stride_, values);
     if constexpr (pack == 2) {  // a lone key of a pair: the odd one at the front, the even one at the end
       const auto half = [](int32_t unit_bits, bool odd) {
         union {

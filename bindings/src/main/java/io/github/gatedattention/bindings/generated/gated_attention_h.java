@@ -212,10 +212,19 @@ public class gated_attention_h extends gated_attention_h$shared {
     public static int GA_ISA_AVX512_BF16() {
         return GA_ISA_AVX512_BF16;
     }
-    private static final int GA_ISA_COUNT = (int)5L;
+    private static final int GA_ISA_AMX_BF16 = (int)5L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:53:1).GA_ISA_COUNT = 5
+     * enum enum (unnamed at ./gated_attention.h:53:1).GA_ISA_AMX_BF16 = 5
+     * }
+     */
+    public static int GA_ISA_AMX_BF16() {
+        return GA_ISA_AMX_BF16;
+    }
+    private static final int GA_ISA_COUNT = (int)6L;
+    /**
+     * {@snippet lang=c :
+     * enum enum (unnamed at ./gated_attention.h:53:1).GA_ISA_COUNT = 6
      * }
      */
     public static int GA_ISA_COUNT() {
@@ -230,7 +239,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_DEVICE_CPU = (int)0L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:57:1).GA_DEVICE_CPU = 0
+     * enum enum (unnamed at ./gated_attention.h:65:1).GA_DEVICE_CPU = 0
      * }
      */
     public static int GA_DEVICE_CPU() {
@@ -239,7 +248,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_DEVICE_CUDA = (int)1L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:57:1).GA_DEVICE_CUDA = 1
+     * enum enum (unnamed at ./gated_attention.h:65:1).GA_DEVICE_CUDA = 1
      * }
      */
     public static int GA_DEVICE_CUDA() {
@@ -254,7 +263,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_MEMORY_DEVICE = (int)0L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:61:1).GA_MEMORY_DEVICE = 0
+     * enum enum (unnamed at ./gated_attention.h:69:1).GA_MEMORY_DEVICE = 0
      * }
      */
     public static int GA_MEMORY_DEVICE() {
@@ -263,7 +272,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_MEMORY_PINNED = (int)1L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:61:1).GA_MEMORY_PINNED = 1
+     * enum enum (unnamed at ./gated_attention.h:69:1).GA_MEMORY_PINNED = 1
      * }
      */
     public static int GA_MEMORY_PINNED() {
@@ -278,7 +287,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_SIGMOID = (int)0L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:68:1).GA_SIGMOID = 0
+     * enum enum (unnamed at ./gated_attention.h:76:1).GA_SIGMOID = 0
      * }
      */
     public static int GA_SIGMOID() {
@@ -287,7 +296,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_SILU = (int)1L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:68:1).GA_SILU = 1
+     * enum enum (unnamed at ./gated_attention.h:76:1).GA_SILU = 1
      * }
      */
     public static int GA_SILU() {
@@ -296,7 +305,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_IDENTITY = (int)2L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:68:1).GA_IDENTITY = 2
+     * enum enum (unnamed at ./gated_attention.h:76:1).GA_IDENTITY = 2
      * }
      */
     public static int GA_IDENTITY() {
@@ -305,7 +314,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_NS_SIGMOID = (int)3L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:68:1).GA_NS_SIGMOID = 3
+     * enum enum (unnamed at ./gated_attention.h:76:1).GA_NS_SIGMOID = 3
      * }
      */
     public static int GA_NS_SIGMOID() {
@@ -314,7 +323,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_TWO_SIGMOID = (int)4L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:68:1).GA_TWO_SIGMOID = 4
+     * enum enum (unnamed at ./gated_attention.h:76:1).GA_TWO_SIGMOID = 4
      * }
      */
     public static int GA_TWO_SIGMOID() {
@@ -323,7 +332,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_SOFTPLUS = (int)5L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:68:1).GA_SOFTPLUS = 5
+     * enum enum (unnamed at ./gated_attention.h:76:1).GA_SOFTPLUS = 5
      * }
      */
     public static int GA_SOFTPLUS() {
@@ -332,7 +341,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_TANH = (int)6L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:68:1).GA_TANH = 6
+     * enum enum (unnamed at ./gated_attention.h:76:1).GA_TANH = 6
      * }
      */
     public static int GA_TANH() {
@@ -347,7 +356,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_MULTIPLY = (int)0L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:80:1).GA_MULTIPLY = 0
+     * enum enum (unnamed at ./gated_attention.h:88:1).GA_MULTIPLY = 0
      * }
      */
     public static int GA_MULTIPLY() {
@@ -356,7 +365,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_ADD = (int)1L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:80:1).GA_ADD = 1
+     * enum enum (unnamed at ./gated_attention.h:88:1).GA_ADD = 1
      * }
      */
     public static int GA_ADD() {
@@ -371,7 +380,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_PRE_NONE = (int)0L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:84:1).GA_PRE_NONE = 0
+     * enum enum (unnamed at ./gated_attention.h:92:1).GA_PRE_NONE = 0
      * }
      */
     public static int GA_PRE_NONE() {
@@ -380,7 +389,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_PRE_RMS_NORM = (int)1L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:84:1).GA_PRE_RMS_NORM = 1
+     * enum enum (unnamed at ./gated_attention.h:92:1).GA_PRE_RMS_NORM = 1
      * }
      */
     public static int GA_PRE_RMS_NORM() {
@@ -389,7 +398,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_PRE_SILU = (int)2L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:84:1).GA_PRE_SILU = 2
+     * enum enum (unnamed at ./gated_attention.h:92:1).GA_PRE_SILU = 2
      * }
      */
     public static int GA_PRE_SILU() {
@@ -398,7 +407,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_CAUSAL = (int)1L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:91:1).GA_CAUSAL = 1
+     * enum enum (unnamed at ./gated_attention.h:99:1).GA_CAUSAL = 1
      * }
      */
     public static int GA_CAUSAL() {
@@ -407,7 +416,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_ROUND_BEFORE_GATE = (int)2L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:91:1).GA_ROUND_BEFORE_GATE = 2
+     * enum enum (unnamed at ./gated_attention.h:99:1).GA_ROUND_BEFORE_GATE = 2
      * }
      */
     public static int GA_ROUND_BEFORE_GATE() {
@@ -422,7 +431,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_PART_NORM = (int)1L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:339:1).GA_PART_NORM = 1
+     * enum enum (unnamed at ./gated_attention.h:347:1).GA_PART_NORM = 1
      * }
      */
     public static int GA_PART_NORM() {
@@ -431,7 +440,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_PART_WEIGHT_PLUS_ONE = (int)2L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:339:1).GA_PART_WEIGHT_PLUS_ONE = 2
+     * enum enum (unnamed at ./gated_attention.h:347:1).GA_PART_WEIGHT_PLUS_ONE = 2
      * }
      */
     public static int GA_PART_WEIGHT_PLUS_ONE() {
@@ -440,7 +449,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_PART_ROTATE = (int)4L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:339:1).GA_PART_ROTATE = 4
+     * enum enum (unnamed at ./gated_attention.h:347:1).GA_PART_ROTATE = 4
      * }
      */
     public static int GA_PART_ROTATE() {
@@ -449,7 +458,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     private static final int GA_INTERLEAVED = (int)1L;
     /**
      * {@snippet lang=c :
-     * enum enum (unnamed at ./gated_attention.h:346:1).GA_INTERLEAVED = 1
+     * enum enum (unnamed at ./gated_attention.h:354:1).GA_INTERLEAVED = 1
      * }
      */
     public static int GA_INTERLEAVED() {

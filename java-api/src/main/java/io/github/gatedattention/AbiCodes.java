@@ -50,6 +50,7 @@ final class AbiCodes {
             case AVX2 -> gated_attention_h.GA_ISA_AVX2();
             case AVX512 -> gated_attention_h.GA_ISA_AVX512();
             case AVX512_BF16 -> gated_attention_h.GA_ISA_AVX512_BF16();
+            case AMX_BF16 -> gated_attention_h.GA_ISA_AMX_BF16();
         };
     }
 

@@ -86,7 +86,7 @@ public final class ReplayCommand implements Callable<Integer> {
             names = "--max-isa",
             paramLabel = "NAME",
             description =
-                    "The best instruction set allowed: scalar, neon, avx2, avx512 or avx512_bf16. Default: no limit.")
+                    "The best instruction set allowed: scalar, neon, avx2, avx512, avx512_bf16 or amx_bf16. Default: no limit.")
     private @Nullable String maxIsa;
 
     @Option(

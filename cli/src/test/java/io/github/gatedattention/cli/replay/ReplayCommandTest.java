@@ -5,8 +5,11 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.github.gatedattention.Backend;
 import io.github.gatedattention.DataType;
+import io.github.gatedattention.GatedAttention;
+import io.github.gatedattention.InstructionSet;
 import io.github.gatedattention.Tensor;
 import io.github.gatedattention.cli.Backends;
+import io.github.gatedattention.cli.Names;
 import io.github.gatedattention.cli.Outcome;
 import io.github.gatedattention.safetensors.SafetensorsFile;
 import io.github.gatedattention.safetensors.SafetensorsTensor;
@@ -525,6 +528,24 @@ class ReplayCommandTest {
         Outcome.of("replay", "--max-isa", "scalar", "--out", results(), file).succeeded();
         try (Arena arena = Arena.ofConfined()) {
             assertThat(result("one", arena).metadata()).containsEntry("instruction_set", "scalar");
+        }
+    }
+
+    @Test
+    void everyInstructionSetIsACap() throws IOException {
+        Path file = new CaseFile(DataType.BF16).write(directory.resolve("one.safetensors"));
+        for (InstructionSet cap : InstructionSet.values()) {
+            Outcome.of("replay", "--max-isa", Names.of(cap), "--out", results(), file)
+                    .succeeded();
+            try (Arena arena = Arena.ofConfined();
+                    GatedAttention capped = GatedAttention.builder()
+                            .queryHeads(1)
+                            .headDim(8)
+                            .maxInstructionSet(cap)
+                            .build()) {
+                assertThat(result("one", arena).metadata())
+                        .containsEntry("instruction_set", Names.of(capped.instructionSet()));
+            }
         }
     }
 

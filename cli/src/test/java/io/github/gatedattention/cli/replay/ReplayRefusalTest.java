@@ -377,7 +377,7 @@ class ReplayRefusalTest {
         Outcome.of("replay", "--threads", "two", "--out", results, file)
                 .refused("Invalid value for option '--threads': 'two' is not an int (see ga replay --help)");
         Outcome.of("replay", "--max-isa", "sse", "--out", results, file)
-                .refused("--max-isa is \"sse\", allowed are scalar, neon, avx2, avx512, avx512_bf16");
+                .refused("--max-isa is \"sse\", allowed are scalar, neon, avx2, avx512, avx512_bf16, amx_bf16");
         Outcome.of("replay", "--out", file, file).refused("--out " + file + " cannot be made: it is no directory");
         Outcome.of("replay", "--out", results, "a\0b").refused("case \"a?b\" is no path: Nul character not allowed");
         assertThat(results).doesNotExist();

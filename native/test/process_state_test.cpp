@@ -1,4 +1,5 @@
 // Loading the library and calling it leave the process as it was: floating-point mode, signals, affinity, locale, directory.
+// What the library asks the kernel for is in tiles_test.cpp.
 
 #include <dlfcn.h>
 #include <fcntl.h>

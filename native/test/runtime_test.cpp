@@ -30,7 +30,7 @@ TEST(RuntimeOptions, OutsideTheirRangeAreRefused) {
   expect_options_refused(cpu_options(-3), {"threads", "-3"});
   expect_options_refused(cpu_options(1025), {"threads", "1025", "1024"});
   expect_options_refused(cpu_options(1, -1), {"max_isa", "-1"});
-  expect_options_refused(cpu_options(1, GA_ISA_COUNT + 1), {"max_isa", "6"});
+  expect_options_refused(cpu_options(1, GA_ISA_COUNT + 1), {"max_isa", "7", "6"});
   ga_runtime_options options = cpu_options(1);
   options.struct_size -= 1;
   expect_options_refused(options, {"struct_size", "31", "32"});
@@ -275,7 +275,7 @@ TEST(Strings, NameEveryValue) {
   EXPECT_EQ(ga_abi_version(), GA_ABI_VERSION);
   std::set<std::string> names;
   for (ga_isa isa = 0; isa < GA_ISA_COUNT; ++isa) names.insert(ga_isa_name(isa));
-  EXPECT_EQ(names, (std::set<std::string>{"scalar", "neon", "avx2", "avx512", "avx512_bf16"}));
+  EXPECT_EQ(names, (std::set<std::string>{"scalar", "neon", "avx2", "avx512", "avx512_bf16", "amx_bf16"}));
   std::set<std::string> statuses;
   for (ga_status status = GA_OK; status <= GA_INTERNAL; ++status) statuses.insert(ga_status_name(status));
   EXPECT_EQ(statuses.size(), 6U);

@@ -62,7 +62,7 @@ bool environment_cap(ga_isa &cap, Refusal &no) {
   if (!name || !*name) return true;
   for (cap = 0; cap < GA_ISA_COUNT; cap++)
     if (std::strcmp(name, isa_name(cap)) == 0) return true;
-  return no.invalid("GA_MAX_ISA is '%s'; it must be one of scalar, neon, avx2, avx512, avx512_bf16", name);
+  return no.invalid("GA_MAX_ISA is '%s'; it must be one of scalar, neon, avx2, avx512, avx512_bf16, amx_bf16", name);
 }
 
 bool create(const ga_runtime_options *options, ga_runtime *runtime, Refusal &no) {

@@ -7,8 +7,10 @@ namespace ga {
 namespace {
 
 constexpr int64_t kCacheOfKeys = 640 << 10, kCacheOfQueries = 512 << 10;  // bytes that a task keeps in the second cache
+constexpr int64_t kLargeCacheOfQueries = 1 << 20;  // processors with tile registers have a large one
 constexpr int64_t kMaxRows = int64_t{1} << 48;
 constexpr int64_t kTileRowSlack = 8;  // a ragged last tile may touch a few rows more
+constexpr int64_t kKeySlack = 16;     // so may one of keys; transposed, they lie that much more apart than a power of two
 
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -24,8 +26,9 @@ int64_t key_block(const BackwardProblem &p, const BackwardSchedule &s) {
 int64_t query_block(const BackwardProblem &p, const BackwardSchedule &s) {
   const int64_t products = s.pack == 2 ? s.key_block * (4 + 2) : s.key_block * 8;                 // P, dS
   const int64_t each = 2 * (p.head_dim + p.head_dim_v) * 4 / s.pack + p.head_dim * 4 + products;  // Q, dY, dQ
-  const int64_t rows = least(kCacheOfQueries / each, kBackwardQueryBlock * s.pack) / 12 * 12;
-  return rows < 48 ? 48 : rows;
+  const int64_t whole = 2 * s.tile_rows, cache = s.step > 1 ? kLargeCacheOfQueries : kCacheOfQueries;
+  const int64_t rows = least(cache / each, kBackwardQueryBlock * s.pack) / whole * whole;
+  return rows < 48 ? round_up(48, whole) : rows;
 }
 
 void cut_rows(const BackwardProblem &p, BackwardSchedule &s) {
@@ -70,8 +73,8 @@ int64_t products_bytes(const BackwardProblem &p, const Geometry &g, const Backwa
   own.take(keys, s.key_units * 4);                       // K, by dims
   own.take(keys, s.value_units * 4);                     // V, by dims
   own.take(keys, columns * 4 / s.pack);                  // K, by keys
-  own.take(keys + kTileRowSlack, columns * 4);           // dK
-  own.take(keys + kTileRowSlack, value_columns * 4);     // dV
+  own.take(keys + kKeySlack, columns * 4);               // dK
+  own.take(keys + kKeySlack, value_columns * 4);         // dV
   own.take(rows, s.key_units * 4);                       // Q, by rows
   own.take(rows, s.value_units * 4);                     // dY, by rows
   own.take(rows, columns * 4 / s.pack);                  // Q, by dims
@@ -79,10 +82,14 @@ int64_t products_bytes(const BackwardProblem &p, const Geometry &g, const Backwa
   own.take(rows / s.pack, (keys + 16) * 4);              // P
   own.take(rows / s.pack, (keys + 16) * 4);              // dS
   if (s.pack == 2) own.take(rows, (keys / 2 + 16) * 4);  // dS, by rows
-  own.take(2 * 6, g.panel * 4);                          // S and dP of a tile
-  own.take(rows, 4);                                     // L
-  own.take(rows, 4);                                     // Delta
-  own.take(rows, 2 * 8);                                 // the keys it sees
+  if (s.step > 1) {
+    own.take(rows / s.pack + 16, columns * 4);        // Q, transposed
+    own.take(rows / s.pack + 16, value_columns * 4);  // dY, transposed
+  }
+  own.take(2 * s.tile_rows, g.panel * 4);  // S and dP of a tile
+  own.take(rows, 4);                       // L
+  own.take(rows, 4);                       // Delta
+  own.take(rows, 2 * 8);                   // the keys it sees
   own.take(kBackwardZeros, 4);
   return own.total();
 }
@@ -100,7 +107,7 @@ BackwardPart cut(const BackwardProblem &p, const BackwardSchedule &s, int64_t b)
   const Sequence &of = part.sequence;
   part.rows = of.queries * p.group;
   part.query_block = s.query_block;
-  if (part.rows > 0) part.query_block = round_up(ceil_div(part.rows, ceil_div(part.rows, s.query_block)), 6);
+  if (part.rows > 0) part.query_block = round_up(ceil_div(part.rows, ceil_div(part.rows, s.query_block)), s.tile_rows);
   part.query_blocks = ceil_div(part.rows, part.query_block);
   part.key_blocks = of.keys > 0 ? ceil_div(of.keys, s.key_block) : 1;
   part.first_row = (of.query_entry * p.seq_q + of.query_row) * p.heads_q;
@@ -120,9 +127,12 @@ bool make_backward_schedule(const BackwardProblem &p, const Geometry &g, Backwar
   s.stores_dy = p.pre_gate != GA_PRE_NONE || (multiplies && !s.folds_gate);
   s.attends = p.dq.data || p.dk.data || p.dv.data;
   s.entries = p.cu_seqlens_q.data ? 1 : p.batch;
-  s.pack = p.q.dtype == GA_BF16 ? g.bf16_backward.pack : 1;
-  s.key_units = p.head_dim / s.pack;
-  s.value_units = p.head_dim_v / s.pack;
+  const Geometry::Product &product = p.q.dtype == GA_BF16 ? g.bf16 : g.f32;
+  s.pack = product.pack;
+  s.tile_rows = product.rows;
+  s.step = product.step;
+  s.key_units = round_up(p.head_dim / s.pack, s.step);
+  s.value_units = round_up(p.head_dim_v / s.pack, s.step);
   s.key_block = key_block(p, s);
   s.query_block = query_block(p, s);
   s.dq_stride = round_up(p.head_dim, g.width);

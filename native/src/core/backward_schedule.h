@@ -35,8 +35,8 @@ struct BackwardSchedule {
   bool stores_dy;                  // dY differs from dout
   bool attends;                    // a gradient of q, k or v is wanted
   int64_t entries;                 // of the batch axis of queries
-  int64_t pack;                    // values per unit of the products
-  int64_t key_units, value_units;  // 32-bit units of a row of k, of v
+  int64_t pack, step, tile_rows;   // of the products: values per unit, units at once, rows of a tile
+  int64_t key_units, value_units;  // 32-bit units of a row of k, of v, in whole steps
   int64_t query_block, key_block;  // at most
   int64_t dq_stride;               // floats of a row of dQ
 

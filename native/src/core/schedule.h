@@ -26,7 +26,7 @@ struct Geometry {
   int width;  // f32 lanes of a vector
   int panel;  // columns of a packed panel
   int fold;   // dot products that decode sums up together
-  Product f32, bf16, bf16_backward;
+  Product f32, bf16;
 };
 
 constexpr int kKeyBlock = 256;        // keys per softmax step of prefill

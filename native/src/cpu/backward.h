@@ -17,6 +17,22 @@
 namespace ga::GA_ISA {
 namespace {
 
+// 16 x 16 units, from rows lda apart to rows ldb apart.
+GA_INLINE void transpose_block(const int32_t *a, int64_t lda, int32_t *b, int64_t ldb) {
+  U r[kWidth];
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; i++) r[i] = load_units(a + i * lda);
+  transpose(r);
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; i++) store_units(b + i * ldb, r[i]);
+}
+
+GA_INLINE void copy_rows(const float *from, int64_t from_stride, float *to, int64_t to_stride, int64_t rows,
+                         int64_t columns) {
+  for (int64_t i = 0; i < rows; i++)
+    for (int64_t d = 0; d < columns; d += kWidth) store(to + i * to_stride + d, load(from + i * from_stride + d));
+}
+
 template <class Product, class T>
 class Backward {
  public:
@@ -25,16 +41,19 @@ class Backward {
   void run();
 
  private:
-  static constexpr int64_t kPack = Product::kPack;
+  static constexpr int64_t kPack = Product::kPack, kTile = Product::kRowsAtOnce;
+  // Where products take whole steps of units, rows and keys that fill one up have weights of 0.
+  static constexpr bool kSteps = Product::kUnitsAtOnce > 1;
+  static constexpr int64_t kStep = kPack * Product::kUnitsAtOnce;
   using Stored = std::conditional_t<kPack == 2, bf16, float>;
 
-  struct Tile {  // up to six rows that go through the microkernel together
+  struct Tile {  // rows that go through the microkernel together
     int64_t row;
     int rows;
     int64_t lo, lo_all, hi_all, hi;  // keys of the block: some row sees [lo, hi), every row sees [lo_all, hi_all)
   };
   Tile tile_at(int64_t row) const {
-    const int64_t n = rows_ - row < kTileRows ? rows_ - row : kTileRows;
+    const int64_t n = rows_ - row < kTile ? rows_ - row : kTile;
     return {row, static_cast<int>(n), sees_[row].lo, sees_[row + n - 1].lo, sees_[row].hi, sees_[row + n - 1].hi};
   }
   struct Blocks {
@@ -46,9 +65,13 @@ class Backward {
   Blocks key_blocks_of(int64_t query_block) const;
   void load_keys();
   void load_rows(int64_t query_block);
+  void load_panel(const char *const *rows, int64_t count, int64_t dims, int64_t units, int32_t *panel) const {
+    pack_key_panel<Product, T>(rows, nullptr, count, dims / kPack, panel);
+    zero_from(panel, dims / kPack * kPanel, units * kPanel);
+  }
   template <class E, class RowAt>
-  bool load_operand(const RowAt &row_at, int64_t dims, int64_t units, bool negate, int32_t *by_rows,
-                    int32_t *by_dims) const;
+  bool load_operand(const RowAt &row_at, int64_t dims, int64_t units, bool negate, int32_t *by_rows, int32_t *by_dims,
+                    int32_t *dims_by_rows) const;
   void weights();
   template <bool masked, bool capped>
   void weigh(const Tile &t, int64_t panel, int64_t columns);
@@ -59,12 +82,15 @@ class Backward {
   void fetch_some();
   void add_to_keys(const int32_t *weights, const int32_t *rows_by_dims, int64_t dims, bool safe, float *to,
                    int64_t stride);
+  void add_steps_to_keys(const int32_t *weights, const int32_t *rows_by_dims, const int32_t *dims_by_rows, int64_t dims,
+                         bool safe, float *to);
   void add_exactly(const int32_t *weights, const int32_t *rows_by_dims, int64_t column, int64_t dims, int64_t key,
-                   int64_t keys, float *sum, int64_t stride) const;
+                   int64_t keys, float *sum, int64_t key_stride, int64_t dim_stride) const;
   void add_to_queries(bool is_first);
   static void wait_for(const int32_t *ticket, int64_t turn);
   void store_queries() const;
   void store_keys() const;
+  void store_keys(const View &view, const float *sums, int64_t stride, int32_t *rows, float factor, int64_t dims) const;
   void blank() const;
 
   float operand(const int32_t *by_dims, int64_t capacity, int64_t index, int64_t d) const {
@@ -96,10 +122,10 @@ class Backward {
   const Softcap softcap_;
   const int64_t h_, block_;
   int64_t first_, keys_;                         // of the block
-  int64_t row0_ = 0, real_rows_ = 0, rows_ = 0;  // of the block of query rows; rows: of whole pairs
+  int64_t row0_ = 0, real_rows_ = 0, rows_ = 0;  // of the block of query rows; rows: of whole pairs, or steps
   bool needs_ds_;
   bool keys_safe_ = true, queries_safe_ = true, dy_safe_ = true;  // no infinity, no NaN
-  int64_t row_capacity_, ld_, ld_rows_, dk_stride_, dv_stride_;
+  int64_t row_capacity_, ld_, ld_rows_, ld_dims_, dk_stride_, dv_stride_;
 
   const float *lse_, *delta_;
   const Stored *dy_;
@@ -108,12 +134,13 @@ class Backward {
 
   int32_t *keys_by_dims_, *values_by_dims_;  // [panels][units][panel]
   int32_t *keys_by_keys_;                    // [column panels][keys / pack][panel]
-  float *dk_, *dv_;                          // [keys][stride]
+  float *dk_, *dv_;                          // [keys][stride]; in steps: [dims][ld]
   int32_t *q_, *dy_rows_;                    // [rows][units]
   int32_t *q_by_dims_, *dy_by_dims_;         // [column panels][row capacity / pack][panel]
+  int32_t *q_dims_, *dy_dims_;               // in steps: [dims][ld_dims], pairs of rows
   int32_t *weights_, *ds_;                   // P, dS: [rows / pack][ld]
   int32_t *ds_rows_;                         // [rows][ld_rows], pairs of keys; for f32 the same as ds_
-  float *score_tile_, *dp_tile_;             // [6][panel]
+  float *score_tile_, *dp_tile_;             // [tile][panel]
   float *row_lse_, *row_delta_;              // [rows]
   KeyRange *sees_;                           // [rows], keys of the block
   float *zeros_;
@@ -140,14 +167,15 @@ Backward<Product, T>::Backward(const BackwardProblem &p, const BackwardSchedule 
   const int64_t rows = row_capacity_ + 8;
   ld_ = keys + 16;  // not a power of two: rows of a column would share few sets of the cache
   ld_rows_ = kPack == 2 ? keys / 2 + 16 : ld_;
+  ld_dims_ = row_capacity_ / kPack + 16;
   dk_stride_ = columns;
   dv_stride_ = value_columns;
   Scratch scratch(own);
   keys_by_dims_ = scratch.take<int32_t>(keys * s.key_units);
   values_by_dims_ = scratch.take<int32_t>(keys * s.value_units);
   keys_by_keys_ = scratch.take<int32_t>(keys * columns / kPack);
-  dk_ = scratch.take<float>((keys + 8) * columns);
-  dv_ = scratch.take<float>((keys + 8) * value_columns);
+  dk_ = scratch.take<float>((keys + 16) * columns);
+  dv_ = scratch.take<float>((keys + 16) * value_columns);
   q_ = scratch.take<int32_t>(rows * s.key_units);
   dy_rows_ = scratch.take<int32_t>(rows * s.value_units);
   q_by_dims_ = scratch.take<int32_t>(rows * columns / kPack);
@@ -155,32 +183,40 @@ Backward<Product, T>::Backward(const BackwardProblem &p, const BackwardSchedule 
   weights_ = scratch.take<int32_t>(rows / kPack * ld_);
   ds_ = scratch.take<int32_t>(rows / kPack * ld_);
   ds_rows_ = kPack == 2 ? scratch.take<int32_t>(rows * ld_rows_) : ds_;
-  score_tile_ = scratch.take<float>(2 * kTileRows * kPanel);
-  dp_tile_ = score_tile_ + kTileRows * kPanel;
+  q_dims_ = kSteps ? scratch.take<int32_t>(columns * ld_dims_) : nullptr;
+  dy_dims_ = kSteps ? scratch.take<int32_t>(value_columns * ld_dims_) : nullptr;
+  score_tile_ = scratch.take<float>(2 * kTile * kPanel);
+  dp_tile_ = score_tile_ + kTile * kPanel;
   row_lse_ = scratch.take<float>(rows);
   row_delta_ = scratch.take<float>(rows);
   sees_ = scratch.take<KeyRange>(rows);
   zeros_ = scratch.take<float>(kBackwardZeros);
   needs_ds_ = p.dq.data || p.dk.data;
-  if (!needs_ds_) fill_zero(dp_tile_, kTileRows * kPanel);
+  if (!needs_ds_) fill_zero(dp_tile_, kTile * kPanel);
 }
 
 template <class Product, class T>
 void Backward<Product, T>::run() {
+  [[maybe_unused]] const typename Product::Registers registers;
   fill_zero(zeros_, kBackwardZeros);
   if (block_ == 0) blank();
   if (keys_ <= 0) return;
   load_keys();
-  fill_zero(dk_, keys_ * dk_stride_);
-  fill_zero(dv_, keys_ * dv_stride_);
+  fill_zero(dk_, kSteps ? dk_stride_ * ld_ : keys_ * dk_stride_);
+  fill_zero(dv_, kSteps ? dv_stride_ * ld_ : keys_ * dv_stride_);
   for (int64_t i = part_.query_blocks - 1; i >= 0; i--) {
     const Blocks blocks = key_blocks_of(i);
     if (block_ < blocks.first || block_ >= blocks.end) continue;
     load_rows(i);
     weights();
     plan_fetches(i, block_ - blocks.first);
-    if (p_.dv.data) add_to_keys(weights_, dy_by_dims_, p_.head_dim_v, dy_safe_, dv_, dv_stride_);
-    if (p_.dk.data) add_to_keys(ds_, q_by_dims_, p_.head_dim, queries_safe_, dk_, dk_stride_);
+    if constexpr (kSteps) {
+      if (p_.dv.data) add_steps_to_keys(weights_, dy_by_dims_, dy_dims_, p_.head_dim_v, dy_safe_, dv_);
+      if (p_.dk.data) add_steps_to_keys(ds_, q_by_dims_, q_dims_, p_.head_dim, queries_safe_, dk_);
+    } else {
+      if (p_.dv.data) add_to_keys(weights_, dy_by_dims_, p_.head_dim_v, dy_safe_, dv_, dv_stride_);
+      if (p_.dk.data) add_to_keys(ds_, q_by_dims_, p_.head_dim, queries_safe_, dk_, dk_stride_);
+    }
     if (!p_.dq.data) continue;
     const int64_t turn = block_ - blocks.first;
     wait_for(ticket(i), turn);
@@ -217,9 +253,9 @@ void Backward<Product, T>::load_keys() {
       keys[j] = seen ? p_.k.at(of_.key_entry, of_.key_row + key, h_) : reinterpret_cast<const char *>(zeros_);
       values[j] = seen ? p_.v.at(of_.key_entry, of_.key_row + key, h_) : reinterpret_cast<const char *>(zeros_);
     }
-    pack_key_panel<Product, T>(keys, nullptr, count, s_.key_units, keys_by_dims_ + c * s_.key_units);
-    pack_key_panel<Product, T>(values, nullptr, count, s_.value_units, values_by_dims_ + c * s_.value_units);
-    if (pack_value_panel<T>(Product{}, keys, nullptr, count, p_.head_dim, unit_rows * kPanel,
+    load_panel(keys, count, p_.head_dim, s_.key_units, keys_by_dims_ + c * s_.key_units);
+    load_panel(values, count, p_.head_dim_v, s_.value_units, values_by_dims_ + c * s_.value_units);
+    if (pack_value_panel<T>(typename Product::ByUnit{}, keys, nullptr, count, p_.head_dim, unit_rows * kPanel,
                             keys_by_keys_ + c / kPack * kPanel))
       keys_safe_ = false;
   }
@@ -229,17 +265,27 @@ void Backward<Product, T>::load_keys() {
 template <class Product, class T>
 template <class E, class RowAt>
 bool Backward<Product, T>::load_operand(const RowAt &row_at, int64_t dims, int64_t units, bool negate, int32_t *by_rows,
-                                        int32_t *by_dims) const {
+                                        int32_t *by_dims, int32_t *dims_by_rows) const {
   bool safe = true;
   for (int64_t c = 0; c < real_rows_; c += kPanel) {
     const int64_t count = real_rows_ - c < kPanel ? real_rows_ - c : kPanel;
     const char *rows[kPanel];
     for (int64_t j = 0; j < kPanel; j++) rows[j] = row_at(c + (j < count ? j : count - 1));
-    if (pack_value_panel<E>(Product{}, rows, nullptr, count, dims, row_capacity_ / kPack * kPanel,
+    if (pack_value_panel<E>(typename Product::ByUnit{}, rows, nullptr, count, dims, row_capacity_ / kPack * kPanel,
                             by_dims + c / kPack * kPanel))
       safe = false;
-    for (int64_t j = 0; j < count; j++)
-      pack_row<Product>(reinterpret_cast<const E *>(rows[j]), units, by_rows + (c + j) * units, negate);
+    for (int64_t j = 0; j < count; j++) {
+      int32_t *row = by_rows + (c + j) * units;
+      pack_row<Product>(reinterpret_cast<const E *>(rows[j]), dims / kPack, row, negate);
+      zero_from(row, dims / kPack, units);
+    }
+  }
+  if constexpr (kSteps) {
+    const int64_t pairs = row_capacity_ / kPack;
+    for (int64_t d = 0; d < dims; d += kWidth)
+      for (int64_t u = 0; u < rows_ / kPack; u += kWidth)
+        transpose_block(by_dims + (d / kPanel * pairs + u) * kPanel + d % kPanel, kPanel, dims_by_rows + d * ld_dims_ + u,
+                        ld_dims_);
   }
   for (int64_t u = real_rows_ * units; u < rows_ * units; u++) by_rows[u] = 0;
   return safe;
@@ -249,7 +295,7 @@ template <class Product, class T>
 void Backward<Product, T>::load_rows(int64_t query_block) {
   row0_ = query_block * part_.query_block;
   real_rows_ = part_.rows - row0_ < part_.query_block ? part_.rows - row0_ : part_.query_block;
-  rows_ = round_up(real_rows_, kPack);
+  rows_ = round_up(real_rows_, kStep);
   const auto clip = [&](int64_t key) { return key < first_ ? 0 : key - first_ > keys_ ? keys_ : key - first_; };
   for (int64_t r = 0; r < real_rows_; r++) {
     const KeyRange all = visible_keys(p_, of_, position(r));
@@ -264,9 +310,10 @@ void Backward<Product, T>::load_rows(int64_t query_block) {
   const auto query = [&](int64_t r) { return p_.q.at(of_.query_entry, of_.query_row + position(r), query_head(r)); };
   const auto dout = [&](int64_t r) { return p_.dout.at(of_.query_entry, of_.query_row + position(r), query_head(r)); };
   const auto stored = [&](int64_t r) { return reinterpret_cast<const char *>(dy_ + index_of(r) * p_.head_dim_v); };
-  queries_safe_ = load_operand<T>(query, p_.head_dim, s_.key_units, p_.scale < 0, q_, q_by_dims_);
-  dy_safe_ = s_.stores_dy ? load_operand<Stored>(stored, p_.head_dim_v, s_.value_units, false, dy_rows_, dy_by_dims_)
-                          : load_operand<T>(dout, p_.head_dim_v, s_.value_units, false, dy_rows_, dy_by_dims_);
+  queries_safe_ = load_operand<T>(query, p_.head_dim, s_.key_units, p_.scale < 0, q_, q_by_dims_, q_dims_);
+  dy_safe_ = s_.stores_dy
+                 ? load_operand<Stored>(stored, p_.head_dim_v, s_.value_units, false, dy_rows_, dy_by_dims_, dy_dims_)
+                 : load_operand<T>(dout, p_.head_dim_v, s_.value_units, false, dy_rows_, dy_by_dims_, dy_dims_);
 }
 
 template <class Product, class T>
@@ -274,7 +321,7 @@ void Backward<Product, T>::weights() {
   const int64_t terms = score_terms<T>(s_.key_units);
   for (int64_t c = 0; c < keys_; c += kPanel) {
     const int32_t *keys = keys_by_dims_ + c * s_.key_units, *values = values_by_dims_ + c * s_.value_units;
-    for (int64_t r = 0; r < rows_; r += kTileRows) {
+    for (int64_t r = 0; r < rows_; r += kTile) {
       const Tile t = tile_at(r);
       if (t.hi <= c || t.lo >= c + kPanel || t.lo >= t.hi) {
         zero_weights(t, c, 0);
@@ -307,7 +354,7 @@ void Backward<Product, T>::weights() {
 template <class Product, class T>
 template <bool masked, bool capped>
 GA_ALWAYS_INLINE void Backward<Product, T>::weigh_vector(int64_t row, int64_t at, int64_t key, F &p, F &ds) const {
-  const int64_t in_tile = row % kTileRows * kPanel + at;
+  const int64_t in_tile = row % kTile * kPanel + at;
   F s = load(score_tile_ + in_tile);
   F slope = zero();
   if constexpr (capped) {
@@ -380,9 +427,10 @@ void Backward<Product, T>::zero_weights(const Tile &t, int64_t panel, int64_t at
 // rows, which lie far apart in memory. No hardware foresees them.
 template <class Product, class T>
 void Backward<Product, T>::plan_fetches(int64_t query_block, int64_t turn) {
-  const int64_t panels =
-      (p_.dk.data ? ceil_div(p_.head_dim, kPanel) : 0) + (p_.dv.data ? ceil_div(p_.head_dim_v, kPanel) : 0);
-  const int64_t calls = panels * ceil_div(keys_, kTileRows);
+  const auto calls_for = [&](int64_t dims) {
+    return kSteps ? ceil_div(dims, kTile) * ceil_div(keys_, kPanel) : ceil_div(dims, kPanel) * ceil_div(keys_, kTile);
+  };
+  const int64_t calls = (p_.dk.data ? calls_for(p_.head_dim) : 0) + (p_.dv.data ? calls_for(p_.head_dim_v) : 0);
   fetch_row_ = query_block * part_.query_block - 1;  // from the last row of the next block down
   fetch_end_ = fetch_row_ - part_.query_block;
   if (fetch_end_ < -1 || calls == 0) fetch_end_ = fetch_row_;
@@ -418,8 +466,8 @@ void Backward<Product, T>::add_to_keys(const int32_t *weights, const int32_t *ro
                                        float *to, int64_t stride) {
   for (int64_t c = 0; c < dims; c += kPanel) {
     int64_t first_row = 0, end_row = 0;  // those that see any key of the tile
-    for (int64_t n = 0; n < keys_; n += kTileRows) {
-      const int64_t keys = keys_ - n < kTileRows ? keys_ - n : kTileRows;
+    for (int64_t n = 0; n < keys_; n += kTile) {
+      const int64_t keys = keys_ - n < kTile ? keys_ - n : kTile;
       while (first_row < rows_ && sees_[first_row].hi <= n) first_row++;
       while (end_row < rows_ && sees_[end_row].lo < n + keys) end_row++;
       fetch_some();
@@ -427,7 +475,7 @@ void Backward<Product, T>::add_to_keys(const int32_t *weights, const int32_t *ro
       const int64_t unit = first_row / kPack, end = ceil_div(end_row, kPack);
       float *sum = to + n * stride + c;
       if (!safe && (sees_[unit * kPack].hi < n + keys || sees_[end * kPack - 1].lo > n)) {
-        add_exactly(weights, rows_by_dims, c, dims, n, keys, sum, stride);
+        add_exactly(weights, rows_by_dims, c, dims, n, keys, sum, stride, 1);
         continue;
       }
       const int32_t *rows = rows_by_dims + (c / kPanel * (row_capacity_ / kPack) + unit) * kPanel;
@@ -437,17 +485,44 @@ void Backward<Product, T>::add_to_keys(const int32_t *weights, const int32_t *ro
   }
 }
 
+// The same transposed, to [dims][keys] += rows^T weights, where products take whole steps: the rows are transposed once per
+// block, P and dS lie as they are.
+template <class Product, class T>
+void Backward<Product, T>::add_steps_to_keys(const int32_t *weights, const int32_t *rows_by_dims,
+                                             const int32_t *dims_by_rows, int64_t dims, bool safe, float *to) {
+  int64_t first_row = 0, end_row = 0;  // those that see any key of the panel
+  for (int64_t n = 0; n < keys_; n += kPanel) {
+    const int64_t keys = keys_ - n < kPanel ? keys_ - n : kPanel;
+    while (first_row < rows_ && sees_[first_row].hi <= n) first_row++;
+    while (end_row < rows_ && sees_[end_row].lo < n + keys) end_row++;
+    const int64_t first = first_row / kStep * kStep, end = round_up(end_row, kStep);
+    const bool exactly = !safe && first_row < end_row && (sees_[first].hi < n + keys || sees_[end - 1].lo > n);
+    for (int64_t d = 0; d < dims; d += kTile) {
+      fetch_some();
+      if (first_row >= end_row) continue;
+      float *sum = to + d * ld_ + n;
+      if (exactly)
+        add_exactly(weights, rows_by_dims, d, d + kTile < dims ? d + kTile : dims, n, keys, sum, 1, ld_);
+      else
+        Product::template multiply<kAccumulate>(dims - d, keys, dims_by_rows + d * ld_dims_ + first / kPack, ld_dims_,
+                                                weights + first / kPack * ld_ + n, ld_, (end - first) / kPack, sum, ld_,
+                                                weights);
+    }
+  }
+}
+
 // The slow way, for an infinity or NaN among the rows where some do not see some of the keys: 0 * NaN would reach these.
 template <class Product, class T>
 void Backward<Product, T>::add_exactly(const int32_t *weights, const int32_t *rows_by_dims, int64_t column, int64_t dims,
-                                       int64_t key, int64_t keys, float *sum, int64_t stride) const {
+                                       int64_t key, int64_t keys, float *sum, int64_t key_stride,
+                                       int64_t dim_stride) const {
   const int64_t columns = dims - column < kPanel ? dims - column : kPanel;
   for (int64_t n = key; n < key + keys; n++)
     for (int64_t r = 0; r < real_rows_; r++) {
       if (n < sees_[r].lo || n >= sees_[r].hi) continue;
       const float weight = half(weights[r / kPack * ld_ + n], r);
       for (int64_t d = 0; d < columns; d++)
-        sum[(n - key) * stride + d] += weight * operand(rows_by_dims, row_capacity_, r, column + d);
+        sum[(n - key) * key_stride + d * dim_stride] += weight * operand(rows_by_dims, row_capacity_, r, column + d);
     }
 }
 
@@ -457,12 +532,12 @@ void Backward<Product, T>::add_to_queries(bool is_first) {
   float *dq = dq_rows();
   const int64_t stride = s_.dq_stride;
   for (int64_t c = 0; c < p_.head_dim; c += kPanel)
-    for (int64_t r = 0; r < real_rows_; r += kTileRows) {
+    for (int64_t r = 0; r < real_rows_; r += kTile) {
       const Tile t = tile_at(r);
-      const int rows = static_cast<int>(real_rows_ - r < kTileRows ? real_rows_ - r : kTileRows);
+      const int rows = static_cast<int>(real_rows_ - r < kTile ? real_rows_ - r : kTile);
       const int64_t columns = p_.head_dim - c < kPanel ? p_.head_dim - c : kPanel;
       float *sum = dq + r * stride + c;
-      const int64_t unit = t.lo / kPack, end = ceil_div(t.hi, kPack);
+      const int64_t unit = t.lo / kStep * Product::kUnitsAtOnce, end = ceil_div(t.hi, kStep) * Product::kUnitsAtOnce;
       const bool exactly = !keys_safe_ && (t.lo_all > unit * kPack || t.hi_all < end * kPack);
       if (is_first && (exactly || t.lo >= t.hi))
         for (int i = 0; i < rows; i++) fill_zero(sum + i * stride, columns);
@@ -478,7 +553,14 @@ void Backward<Product, T>::add_to_queries(bool is_first) {
       }
       const int32_t *keys = keys_by_keys_ + (c / kPanel * (s_.key_block / kPack) + unit) * kPanel;
       const int32_t *ds = ds_rows_ + r * ld_rows_ + unit;
-      if (is_first)
+      if (kSteps && rows % kWidth != 0) {  // whole tile registers would reach into rows of others
+        if (!is_first) copy_rows(sum, stride, score_tile_, kPanel, rows, columns);
+        if (is_first)
+          multiply<Product, kStore>(rows, columns, ds, ld_rows_, keys, end - unit, score_tile_, kPanel, keys);
+        else
+          multiply<Product, kAccumulate>(rows, columns, ds, ld_rows_, keys, end - unit, score_tile_, kPanel, keys);
+        copy_rows(score_tile_, kPanel, sum, stride, rows, columns);
+      } else if (is_first)
         multiply<Product, kStore>(rows, columns, ds, ld_rows_, keys, end - unit, sum, stride, keys);
       else
         multiply<Product, kAccumulate>(rows, columns, ds, ld_rows_, keys, end - unit, sum, stride, keys);
@@ -509,10 +591,24 @@ void Backward<Product, T>::store_queries() const {
 
 template <class Product, class T>
 void Backward<Product, T>::store_keys() const {
-  for (int64_t j = 0; j < keys_; j++) {
-    const int64_t row = of_.key_row + first_ + j;
-    if (p_.dk.data) store_scaled(p_.dk, p_.dk.at(of_.key_entry, row, h_), dk_ + j * dk_stride_, p_.scale, p_.head_dim);
-    if (p_.dv.data) store_scaled(p_.dv, p_.dv.at(of_.key_entry, row, h_), dv_ + j * dv_stride_, 1, p_.head_dim_v);
+  if (p_.dk.data) store_keys(p_.dk, dk_, dk_stride_, q_, p_.scale, p_.head_dim);
+  if (p_.dv.data) store_keys(p_.dv, dv_, dv_stride_, dy_rows_, 1, p_.head_dim_v);
+}
+
+// rows: memory for a vector of rows that lie transposed.
+template <class Product, class T>
+void Backward<Product, T>::store_keys(const View &view, const float *sums, int64_t stride, int32_t *rows, float factor,
+                                      int64_t dims) const {
+  const auto at = [&](int64_t j) { return view.at(of_.key_entry, of_.key_row + first_ + j, h_); };
+  if constexpr (!kSteps) {
+    for (int64_t j = 0; j < keys_; j++) store_scaled(view, at(j), sums + j * stride, factor, dims);
+    return;
+  }
+  const auto *units = reinterpret_cast<const int32_t *>(sums);
+  for (int64_t j = 0; j < keys_; j += kWidth) {
+    for (int64_t d = 0; d < dims; d += kWidth) transpose_block(units + d * ld_ + j, ld_, rows + d, stride);
+    for (int64_t i = j; i < keys_ && i < j + kWidth; i++)
+      store_scaled(view, at(i), reinterpret_cast<const float *>(rows + (i - j) * stride), factor, dims);
   }
 }
 

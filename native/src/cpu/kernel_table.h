@@ -12,16 +12,16 @@
 namespace ga::GA_ISA {
 namespace {
 
-// What multiplies bf16: blocks of rows in the forward pass, and everything else.
+// What multiplies bf16: blocks of rows, and few of them.
 #if defined(GA_AMX)
-using PrefillsBf16 = AmxProduct;
-using ProductForBf16 = F32Product;  // vdpbf16ps multiplies at half the rate of f32's FMA on the processors that have AMX
+using BlocksOfBf16 = AmxProduct;
+using RowsOfBf16 = F32Product;  // vdpbf16ps multiplies at half the rate of f32's FMA on the processors that have AMX
 #elif defined(GA_NATIVE_BF16)
-using PrefillsBf16 = Bf16Product;
-using ProductForBf16 = Bf16Product;
+using BlocksOfBf16 = Bf16Product;
+using RowsOfBf16 = Bf16Product;
 #else
-using PrefillsBf16 = F32Product;
-using ProductForBf16 = F32Product;
+using BlocksOfBf16 = F32Product;
+using RowsOfBf16 = F32Product;
 #endif
 
 template <class Product>
@@ -42,16 +42,16 @@ constexpr Kernels::Backward kBackward = {backward_rows<Product, T>, backward_pro
 extern const Kernels kernels;
 const Kernels kernels = {
     GA_ISA_ID,
-    {kWidth, kPanel, kFold, kGeometry<F32Product>, kGeometry<PrefillsBf16>, kGeometry<ProductForBf16>},
+    {kWidth, kPanel, kFold, kGeometry<F32Product>, kGeometry<BlocksOfBf16>},
     // By the type of k and v: f32, bf16, f16, i32, i8
     {{kPerType<float, float, F32Product, F32Product>,
       kPerType<float, bf16, F32Product, F32Product>,
       kPerType<float, f16, F32Product, F32Product>,
       {},
       kPerType<float, i8, F32Product, F32Product>},
-     {{}, kPerType<bf16, bf16, PrefillsBf16, ProductForBf16>, {}, {}, kPerType<bf16, i8, F32Product, ProductForBf16>},
+     {{}, kPerType<bf16, bf16, BlocksOfBf16, RowsOfBf16>, {}, {}, kPerType<bf16, i8, F32Product, RowsOfBf16>},
      {{}, {}, kPerType<f16, f16, F32Product, F32Product>, {}, kPerType<f16, i8, F32Product, F32Product>}},
-    {kBackward<float, F32Product>, kBackward<bf16, ProductForBf16>, kBackward<f16, F32Product>},
+    {kBackward<float, F32Product>, kBackward<bf16, BlocksOfBf16>, kBackward<f16, F32Product>},
     measure_task,
     measure_values_task,
     prologue_task,

@@ -13,6 +13,10 @@ namespace {
 struct AmxProduct {
   static constexpr int kPack = 2, kRowsAtOnce = 32, kUnitsAtOnce = 16, kQueryBlock = 256, kValueStep = 256;
   using ByUnit = Bf16Product;
+  // C [rows x columns] of up to 32 x 64, with any distance between the units of B. Whole steps of units; whole tile registers of C.
+  template <Finish finish>
+  static void multiply(int64_t rows, int64_t columns, const int32_t *a, int64_t lda, const int32_t *b, int64_t ldb,
+                       int64_t units, float *c, int64_t ldc, const int32_t *ahead);
   // C [1 x 64] += A [1 x keys] * B over keys [lo, hi) alone, to the bits of that row in a taller tile: others are masked in a copy of B.
   static void multiply_row(int64_t columns, const int32_t *a, const int32_t *b, int64_t lo, int64_t hi, float *c);
 
@@ -37,12 +41,11 @@ struct AmxProduct {
 
 // rows, columns: tile registers of C, 1 or 2 each way.
 template <Finish finish, int rows, int columns>
-[[gnu::noinline]] static void amx_tile(const int32_t *a, int64_t lda, const int32_t *b, int64_t units, float *c,
-                                       int64_t ldc, const int32_t *ahead) {
+[[gnu::noinline]] static void amx_tile(const int32_t *a, int64_t lda, const int32_t *b, int64_t ldb, int64_t units,
+                                       float *c, int64_t ldc, const int32_t *ahead) {
   constexpr bool accumulate = finish == kAccumulate || finish == kAccumulateMax;
-  constexpr int64_t ldb = kPanel * 4;
   __asm__ volatile("" ::: "memory");  // the intrinsics do not say what they read
-  const int64_t lda_bytes = lda * 4, ldc_bytes = ldc * 4;
+  const int64_t lda_bytes = lda * 4, ldb_bytes = ldb * 4, ldc_bytes = ldc * 4;
   float *below = c + 16 * ldc;
   if constexpr (accumulate) {
     _tile_loadd(0, c, ldc_bytes);
@@ -57,10 +60,10 @@ template <Finish finish, int rows, int columns>
   }
   for (int64_t k = 0; k < units; k += AmxProduct::kUnitsAtOnce) {
     _tile_loadd(4, a + k, lda_bytes);
-    _tile_loadd(6, b, ldb);
+    _tile_loadd(6, b, ldb_bytes);
     _tile_dpbf16ps(0, 4, 6);
     if constexpr (columns == 2) {
-      _tile_loadd(7, b + 16, ldb);
+      _tile_loadd(7, b + 16, ldb_bytes);
       _tile_dpbf16ps(1, 4, 7);
     }
     if constexpr (rows == 2) {
@@ -68,7 +71,7 @@ template <Finish finish, int rows, int columns>
       _tile_dpbf16ps(2, 5, 6);
       if constexpr (columns == 2) _tile_dpbf16ps(3, 5, 7);
     }
-    b += AmxProduct::kUnitsAtOnce * kPanel;
+    b += AmxProduct::kUnitsAtOnce * ldb;
 #pragma GCC unroll 16
     for (int i = 0; i < AmxProduct::kUnitsAtOnce / 2; i++) __builtin_prefetch(ahead + i * kLineUnits, 0, 2);
     ahead += AmxProduct::kUnitsAtOnce / 2 * kLineUnits;
@@ -79,21 +82,27 @@ template <Finish finish, int rows, int columns>
   if constexpr (rows == 2 && columns == 2) _tile_stored(3, below + 16, ldc_bytes);
 }
 
-// As the other multiply, with up to 32 rows of A and whole steps of units; whole tile registers of rows are computed.
+template <Finish finish>
+void AmxProduct::multiply(int64_t rows, int64_t columns, const int32_t *a, int64_t lda, const int32_t *b, int64_t ldb,
+                          int64_t units, float *c, int64_t ldc, const int32_t *ahead) {
+  for (int64_t j = 0; j < columns && j < kPanel; j += 32) {
+    const bool both = columns - j > 16;
+    if (rows > 16)
+      both ? amx_tile<finish, 2, 2>(a, lda, b + j, ldb, units, c + j, ldc, ahead)
+           : amx_tile<finish, 2, 1>(a, lda, b + j, ldb, units, c + j, ldc, ahead);
+    else
+      both ? amx_tile<finish, 1, 2>(a, lda, b + j, ldb, units, c + j, ldc, ahead)
+           : amx_tile<finish, 1, 1>(a, lda, b + j, ldb, units, c + j, ldc, ahead);
+    ahead += units / 2 * kLineUnits;
+  }
+}
+
+// As the other multiply.
 template <class Product, Finish finish>
   requires(Product::kUnitsAtOnce == AmxProduct::kUnitsAtOnce)
 static inline void multiply(int rows, int64_t columns, const int32_t *a, int64_t lda, const int32_t *b, int64_t units,
                             float *c, int64_t ldc, const int32_t *ahead, float *row_max = nullptr) {
-  for (int64_t j = 0; j < columns && j < kPanel; j += 32) {
-    const bool both = columns - j > 16;
-    if (rows > 16)
-      both ? amx_tile<finish, 2, 2>(a, lda, b + j, units, c + j, ldc, ahead)
-           : amx_tile<finish, 2, 1>(a, lda, b + j, units, c + j, ldc, ahead);
-    else
-      both ? amx_tile<finish, 1, 2>(a, lda, b + j, units, c + j, ldc, ahead)
-           : amx_tile<finish, 1, 1>(a, lda, b + j, units, c + j, ldc, ahead);
-    ahead += units / 2 * kLineUnits;
-  }
+  AmxProduct::multiply<finish>(rows, columns, a, lda, b, kPanel, units, c, ldc, ahead);
   if constexpr (finish == kStoreMax || finish == kAccumulateMax)
     for (int i = 0; i < rows; i++) {
       const float *row = c + i * ldc;
@@ -115,7 +124,7 @@ void AmxProduct::multiply_row(int64_t columns, const int32_t *a, const int32_t *
         seen[u * kPanel + d] = b[key / kPack * kPanel + d] & static_cast<int32_t>(even | odd);
     }
     // Rows of A and C that lie 0 apart: the row stands in every row of the registers.
-    multiply<AmxProduct, kAccumulate>(1, columns, a + first / kPack, 0, seen, kUnitsAtOnce, c, 0, b);
+    multiply<kAccumulate>(1, columns, a + first / kPack, 0, seen, kPanel, kUnitsAtOnce, c, 0, b);
   }
 }
 

@@ -58,6 +58,11 @@ GA_INLINE void pack_row(const T *row, int64_t units, int32_t *to, bool negate) {
     for (int64_t u = 0; u < units; u++) to[u] ^= static_cast<int32_t>(Product::kPack == 2 ? 0x80008000u : 0x80000000u);
 }
 
+// Fills up the last step of units, where the microkernel takes several at once.
+GA_INLINE void zero_from(int32_t *at, int64_t units, int64_t end) {
+  for (int64_t u = units; u < end; u++) at[u] = 0;
+}
+
 template <class Product, class T>
 static void pack_key_panel(const char *const *keys, const float *scale, int64_t count, int64_t units, int32_t *panel) {
   for (int64_t j = 0; j < kPanel; j += kWidth)
@@ -140,7 +145,7 @@ static void pack_task(const Problem &p, const Schedule &s, const Part &part, cha
   int32_t *key_panel = reinterpret_cast<int32_t *>(shared + s.keys_offset) + at * s.key_units * kPanel;
   const int64_t units = p.head_dim / Product::kPack;
   pack_key_panel<Product, T>(keys, key_scale, count, units, key_panel);
-  for (int64_t i = units * kPanel; i < s.key_units * kPanel; i += kWidth) store_units(key_panel + i, zero_units());
+  zero_from(key_panel, units * kPanel, s.key_units * kPanel);
   const int64_t panel_units = kPanel / Product::kPack * kPanel;  // a panel's share of one column panel
   int32_t *to = reinterpret_cast<int32_t *>(shared + s.values_offset) +
                 (part.first_panel + h * part.panels) * s.value_panels * panel_units + panel * panel_units;

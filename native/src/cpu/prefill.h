@@ -140,7 +140,7 @@ void Prefill<Product, T>::load_queries() {
     if (r < 0) continue;
     int32_t *row = q_ + r * s_.key_units;
     pack_row<Product>(reinterpret_cast<const T *>(query(r)), units, row, p_.scale < 0);
-    for (int64_t u = units; u < s_.key_units; u++) row[u] = 0;
+    zero_from(row, units, s_.key_units);
   }
 }
 

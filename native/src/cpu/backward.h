@@ -11,21 +11,12 @@
 #include <sched.h>
 
 #include "core/thread_pool.h"
+#include "cpu/backward_fetch.h"
 #include "cpu/backward_rows.h"
 #include "cpu/softcap.h"
 
 namespace ga::GA_ISA {
 namespace {
-
-// 16 x 16 units, from rows lda apart to rows ldb apart.
-GA_INLINE void transpose_block(const int32_t *a, int64_t lda, int32_t *b, int64_t ldb) {
-  U r[kWidth];
-#pragma GCC unroll 16
-  for (int i = 0; i < kWidth; i++) r[i] = load_units(a + i * lda);
-  transpose(r);
-#pragma GCC unroll 16
-  for (int i = 0; i < kWidth; i++) store_units(b + i * ldb, r[i]);
-}
 
 GA_INLINE void copy_rows(const float *from, int64_t from_stride, float *to, int64_t to_stride, int64_t rows,
                          int64_t columns) {
@@ -79,7 +70,6 @@ class Backward {
   void weigh_vector(int64_t row, int64_t at, int64_t key, F &p, F &ds) const;
   void zero_weights(const Tile &t, int64_t panel, int64_t at);
   void plan_fetches(int64_t query_block, int64_t turn);
-  void fetch_some();
   void add_to_keys(const int32_t *weights, const int32_t *rows_by_dims, int64_t dims, bool safe, float *to,
                    int64_t stride);
   void add_steps_to_keys(const int32_t *weights, const int32_t *rows_by_dims, const int32_t *dims_by_rows, int64_t dims,
@@ -145,14 +135,20 @@ class Backward {
   KeyRange *sees_;                           // [rows], keys of the block
   float *zeros_;
 
-  int64_t fetch_row_, fetch_end_, rows_per_fetch_, bytes_per_fetch_ = 0;
-  const char *sums_, *sums_end_;
+  BackwardFetch fetch_;
 };
 
 template <class Product, class T>
 Backward<Product, T>::Backward(const BackwardProblem &p, const BackwardSchedule &s, const BackwardPart &part,
                                char *shared, char *own, int64_t head, int64_t key_block)
-    : p_(p), s_(s), part_(part), of_(part.sequence), softcap_(p), h_(head), block_(key_block) {
+    : p_(p),
+      s_(s),
+      part_(part),
+      of_(part.sequence),
+      softcap_(p),
+      h_(head),
+      block_(key_block),
+      fetch_(p, s, part, head, shared + s.dy_offset, p.head_dim_v * int64_t{sizeof(Stored)}) {
   first_ = block_ * s.key_block;
   keys_ = of_.keys - first_ < s.key_block ? of_.keys - first_ : s.key_block;
   lse_ = reinterpret_cast<const float *>(shared + s.lse_offset);
@@ -423,41 +419,15 @@ void Backward<Product, T>::zero_weights(const Tile &t, int64_t panel, int64_t at
       store_units(ds_rows_ + row * ld_rows_ + (panel + j) / 2, zero_units());
 }
 
-// What comes after dK and dV, fetched a little with every tile of these: the sums of dQ, and the rows of the next block of query
-// rows, which lie far apart in memory. No hardware foresees them.
+// The sums of dQ are left alone while another thread still adds to them.
 template <class Product, class T>
 void Backward<Product, T>::plan_fetches(int64_t query_block, int64_t turn) {
   const auto calls_for = [&](int64_t dims) {
     return kSteps ? ceil_div(dims, kTile) * ceil_div(keys_, kPanel) : ceil_div(dims, kPanel) * ceil_div(keys_, kTile);
   };
   const int64_t calls = (p_.dk.data ? calls_for(p_.head_dim) : 0) + (p_.dv.data ? calls_for(p_.head_dim_v) : 0);
-  fetch_row_ = query_block * part_.query_block - 1;  // from the last row of the next block down
-  fetch_end_ = fetch_row_ - part_.query_block;
-  if (fetch_end_ < -1 || calls == 0) fetch_end_ = fetch_row_;
-  rows_per_fetch_ = calls > 0 ? ceil_div(part_.query_block, calls) : 0;
-  sums_ = sums_end_ = nullptr;
-  // Not while another thread still adds to them.
-  if (p_.dq.data && calls > 0 && __atomic_load_n(ticket(query_block), __ATOMIC_RELAXED) == turn) {
-    sums_ = reinterpret_cast<const char *>(dq_rows());
-    sums_end_ = sums_ + real_rows_ * s_.dq_stride * 4;
-    bytes_per_fetch_ = round_up(ceil_div(sums_end_ - sums_, calls), 64);
-  }
-}
-
-template <class Product, class T>
-GA_ALWAYS_INLINE void Backward<Product, T>::fetch_some() {
-  for (int64_t n = 0; n < rows_per_fetch_ && fetch_row_ > fetch_end_; n++, fetch_row_--) {
-    const int64_t i = of_.query_row + fetch_row_ / p_.group, head = h_ * p_.group + fetch_row_ % p_.group;
-    const char *q = p_.q.at(of_.query_entry, i, head);
-    for (int64_t byte = 0; byte < p_.head_dim * p_.q.element_bytes; byte += 64) __builtin_prefetch(q + byte, 0, 2);
-    const int64_t index = (of_.query_entry * p_.seq_q + i) * p_.heads_q + head;
-    const char *dy =
-        s_.stores_dy ? reinterpret_cast<const char *>(dy_ + index * p_.head_dim_v) : p_.dout.at(of_.query_entry, i, head);
-    const int64_t bytes = p_.head_dim_v * (s_.stores_dy ? static_cast<int64_t>(sizeof(Stored)) : p_.dout.element_bytes);
-    for (int64_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(dy + byte, 0, 2);
-  }
-  for (int64_t byte = 0; byte < bytes_per_fetch_ && sums_ < sums_end_; byte += 64, sums_ += 64)
-    __builtin_prefetch(sums_, 1, 2);
+  const bool own_turn = p_.dq.data && __atomic_load_n(ticket(query_block), __ATOMIC_RELAXED) == turn;
+  fetch_.plan(query_block, dq_rows(), own_turn ? real_rows_ * s_.dq_stride * 4 : 0, calls);
 }
 
 // to [keys][dims] += weights^T rows, weights being P or dS and rows dY or Q.
@@ -470,7 +440,7 @@ void Backward<Product, T>::add_to_keys(const int32_t *weights, const int32_t *ro
       const int64_t keys = keys_ - n < kTile ? keys_ - n : kTile;
       while (first_row < rows_ && sees_[first_row].hi <= n) first_row++;
       while (end_row < rows_ && sees_[end_row].lo < n + keys) end_row++;
-      fetch_some();
+      fetch_.some();
       if (first_row >= end_row) continue;
       const int64_t unit = first_row / kPack, end = ceil_div(end_row, kPack);
       float *sum = to + n * stride + c;
@@ -498,7 +468,7 @@ void Backward<Product, T>::add_steps_to_keys(const int32_t *weights, const int32
     const int64_t first = first_row / kStep * kStep, end = round_up(end_row, kStep);
     const bool exactly = !safe && first_row < end_row && (sees_[first].hi < n + keys || sees_[end - 1].lo > n);
     for (int64_t d = 0; d < dims; d += kTile) {
-      fetch_some();
+      fetch_.some();
       if (first_row >= end_row) continue;
       float *sum = to + d * ld_ + n;
       if (exactly)

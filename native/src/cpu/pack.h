@@ -58,6 +58,16 @@ GA_INLINE void pack_row(const T *row, int64_t units, int32_t *to, bool negate) {
     for (int64_t u = 0; u < units; u++) to[u] ^= static_cast<int32_t>(Product::kPack == 2 ? 0x80008000u : 0x80000000u);
 }
 
+// 16 x 16 units, from rows lda apart to rows ldb apart.
+GA_INLINE void transpose_block(const int32_t *a, int64_t lda, int32_t *b, int64_t ldb) {
+  U r[kWidth];
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; i++) r[i] = load_units(a + i * lda);
+  transpose(r);
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; i++) store_units(b + i * ldb, r[i]);
+}
+
 // Fills up the last step of units, where the microkernel takes several at once.
 GA_INLINE void zero_from(int32_t *at, int64_t units, int64_t end) {
   for (int64_t u = units; u < end; u++) at[u] = 0;

@@ -2,7 +2,7 @@
 //
 //   limits [most threads]   one object per number of threads: 1, 2, 4, ...
 //   limits --serve          one object per line of standard input, so that limits can be measured between other things:
-//                           "fma_f32 THREADS", "dot_bf16 THREADS" or "read BYTES THREADS", the last with a working set
+//                           "fma_f32 THREADS", "dot_bf16 THREADS", "amx_bf16 THREADS" or "read BYTES THREADS", the last with a working set
 //                           of BYTES for all threads together; in 1e9 FLOP or bytes per second, 0 where there is none
 #include <cinttypes>
 #include <cstdint>
@@ -43,6 +43,9 @@ int serve() {
     } else if (std::sscanf(line, "dot_bf16 %d", &threads) == 1 && threads > 0) {
       warm(threads, 0.05);
       answer(line, dot_bf16(threads));
+    } else if (std::sscanf(line, "amx_bf16 %d", &threads) == 1 && threads > 0) {
+      warm(threads, 0.05);
+      answer(line, amx_bf16(threads));
     } else if (std::sscanf(line, "read %" SCNd64 " %d", &bytes, &threads) == 2 && threads > 0 && bytes > 0) {
       warm(threads, 0.05);
       answer(line, read_bytes(threads, bytes));
@@ -66,10 +69,11 @@ int main(int argc, char **argv) {
   warm(most, 0.3);
   for (int threads = 1; threads <= most; threads *= 2) {
     std::printf(
-        "{\"threads\": %d, \"fma_f32_gflops\": %.1f, \"dot_bf16_gflops\": %.1f, \"read_dram_gbps\": %.1f, "
+        "{\"threads\": %d, \"fma_f32_gflops\": %.1f, \"dot_bf16_gflops\": %.1f, \"amx_bf16_gflops\": %.1f, "
+        "\"read_dram_gbps\": %.1f, "
         "\"read_l3_gbps\": %.1f, \"read_l2_gbps\": %.1f}\n",
-        threads, fma_f32(threads) / 1e9, dot_bf16(threads) / 1e9, read_dram(threads) / 1e9, read_l3(threads) / 1e9,
-        read_l2(threads) / 1e9);
+        threads, fma_f32(threads) / 1e9, dot_bf16(threads) / 1e9, amx_bf16(threads) / 1e9, read_dram(threads) / 1e9,
+        read_l3(threads) / 1e9, read_l2(threads) / 1e9);
     std::fflush(stdout);
   }
 }

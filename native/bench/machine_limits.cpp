@@ -12,6 +12,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
@@ -86,10 +88,51 @@ __attribute__((target("avx512f,avx512bf16"))) double dot_avx512(int) {
   return static_cast<double>(kLoops) * 24 * 64;
 }
 
-bool has_bf16() {
-  uint32_t a = 7, b = 0, c = 1, d = 0;
-  __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-  return __builtin_cpu_supports("avx512f") && (a >> 5 & 1);
+// Four chains of tile products: more than latency times throughput. Operands stay in their registers.
+__attribute__((target("amx-tile,amx-bf16"))) double tiles_amx(int) {
+  constexpr long loops = 1'000'000;
+  alignas(64) struct {
+    uint8_t palette = 1, start = 0, unused[14] = {};
+    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  } shape;
+  alignas(64) static const char zeros[1024] = {};
+  __asm__ volatile("" : : "r"(&shape) : "memory");  // the intrinsic says that it reads the first bytes alone
+  _tile_loadconfig(&shape);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_loadd(4, zeros, 64);
+  _tile_loadd(5, zeros, 64);
+  _tile_loadd(6, zeros, 64);
+  _tile_loadd(7, zeros, 64);
+  for (long n = 0; n < loops; n++) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_release();
+  return static_cast<double>(loops) * 4 * 16 * 16 * 64;
+}
+
+struct Features {
+  uint32_t a = 0, b = 0, c = 0, d = 0;
+};
+
+Features leaf_seven(uint32_t subleaf) {
+  Features r{7, 0, subleaf, 0};
+  __asm__("cpuid" : "+a"(r.a), "=b"(r.b), "+c"(r.c), "=d"(r.d));
+  return r;
+}
+
+bool has_bf16() { return __builtin_cpu_supports("avx512f") && (leaf_seven(1).a >> 5 & 1); }
+
+// Linux saves tile registers for those processes alone that ask: arch_prctl(ARCH_REQ_XCOMP_PERM, tile data).
+bool has_tiles() {
+  const uint32_t d = leaf_seven(0).d;
+  return has_bf16() && (d >> 22 & 1) && (d >> 24 & 1) && syscall(SYS_arch_prctl, 0x1023L, 18L) == 0;
 }
 
 #elif defined(__aarch64__)
@@ -192,6 +235,14 @@ double fma_f32(int threads) {
 double dot_bf16(int threads) {
 #if defined(__x86_64__)
   if (has_bf16()) return best_of_runs(threads, dot_avx512);
+#endif
+  (void)threads;
+  return 0;
+}
+
+double amx_bf16(int threads) {
+#if defined(__x86_64__)
+  if (has_tiles()) return best_of_runs(threads, tiles_amx);
 #endif
   (void)threads;
   return 0;

@@ -16,6 +16,7 @@ double rate(int threads, const std::function<double(int)> &work);
 // 0 where the processor lacks the instructions.
 double fma_f32(int threads);    // FLOP/s of the widest f32 FMA
 double dot_bf16(int threads);   // FLOP/s of vdpbf16ps
+double amx_bf16(int threads);   // FLOP/s of tdpbf16ps
 double read_dram(int threads);  // bytes/s of reading, working set far beyond every cache
 double read_l3(int threads);    // bytes/s, working set 4 MiB per thread
 double read_l2(int threads);    // bytes/s, working set 512 KiB per thread

@@ -169,7 +169,9 @@ void measure(ga_runtime runtime, const Shape &s) {
     if (decode)
       return s.seq_k * s.heads_kv * s.head_dim * 4 > (16 << 20) ? ga::bench::read_dram(kThreads)
                                                                 : ga::bench::read_l3(kThreads);
-    return s.dtype == GA_BF16 ? ga::bench::dot_bf16(kThreads) : ga::bench::fma_f32(kThreads);
+    if (s.dtype != GA_BF16) return ga::bench::fma_f32(kThreads);
+    const double tiles = ga::bench::amx_bf16(kThreads);
+    return tiles > 0 ? tiles : ga::bench::dot_bf16(kThreads);
   };
   const double work = static_cast<double>(decode ? plan.bytes : plan.flop);
   std::vector<double> shares, times, limits;

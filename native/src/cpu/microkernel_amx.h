@@ -29,6 +29,7 @@ struct AmxProduct {
         uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
         uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
       } shape;
+      __asm__ volatile("" : : "r"(&shape) : "memory");  // the intrinsic says that it reads the first bytes alone
       _tile_loadconfig(&shape);
     }
     ~Registers() { _tile_release(); }

@@ -68,9 +68,15 @@ public record Limits(String line, String absence) {
 
     /** {@return GFLOP/s of the fastest instruction for the type; empty when unknown} */
     OptionalDouble gigaflops(Precision precision) {
-        OptionalDouble dot = value(line, "dot_bf16_gflops");
-        boolean hasDot = precision == Precision.BF16 && dot.orElse(0) > 0;
-        return hasDot ? dot : value(line, "fma_f32_gflops");
+        if (precision == Precision.BF16) {
+            for (String instruction : List.of("amx_bf16_gflops", "dot_bf16_gflops")) {
+                OptionalDouble rate = value(line, instruction);
+                if (rate.orElse(0) > 0) {
+                    return rate;
+                }
+            }
+        }
+        return value(line, "fma_f32_gflops");
     }
 
     /** {@return GB/s that all threads together read from memory; empty when unknown} */

@@ -2,6 +2,7 @@ package io.github.gatedattention.bench.sidebyside;
 
 import io.github.gatedattention.bench.Precision;
 import io.github.gatedattention.bench.Workload;
+import java.util.List;
 
 /**
  * What bounds a row, measured in the same rounds.
@@ -12,8 +13,15 @@ import io.github.gatedattention.bench.Workload;
 record Peak(String limit, double gigaPerSecond) {
     static final Peak NONE = new Peak("", 0);
 
-    /** What to ask for: the rate of the type's arithmetic, or of reading the operands over and over; empty for a call. */
-    static String request(Entry entry, boolean hasBf16Dot) {
+    /** Limits of bf16's arithmetic, the fastest first; the last one always exists. */
+    static final List<String> OF_BF16 = List.of("amx_bf16", "dot_bf16", "fma_f32");
+
+    /**
+     * What to ask for: the rate of the type's arithmetic, or of reading the operands over and over; empty for a call.
+     *
+     * @param ofBf16 the one of {@link #OF_BF16} that this machine has
+     */
+    static String request(Entry entry, String ofBf16) {
         Workload workload = entry.workload();
         Precision precision = entry.implementation().precision();
         if (workload == Workload.CALL) {
@@ -22,7 +30,7 @@ record Peak(String limit, double gigaPerSecond) {
         if (workload.isDecode()) {
             return "read " + entry.implementation().bytes(workload) + " " + entry.threads();
         }
-        return (precision == Precision.BF16 && hasBf16Dot ? "dot_bf16 " : "fma_f32 ") + entry.threads();
+        return (precision == Precision.BF16 ? ofBf16 : "fma_f32") + " " + entry.threads();
     }
 
     /** The limit in words. */
@@ -30,6 +38,7 @@ record Peak(String limit, double gigaPerSecond) {
         return switch (limit.split(" ")[0]) {
             case "fma_f32" -> "f32 FMA";
             case "dot_bf16" -> "vdpbf16ps";
+            case "amx_bf16" -> "tdpbf16ps";
             case "read" -> "reading as many bytes";
             default -> "";
         };

@@ -135,9 +135,10 @@ final class ReadmeText {
     private void sentences(StringBuilder text) {
         line(
                 text,
-                "The peak is what `limits` reached in the same rounds: %s of `vdpbf16ps` and %s of f32 FMA (medians of the"
+                "The peak is what `limits` reached in the same rounds: %s of `%s` and %s of f32 FMA (medians of the"
                         + "%ncolumns), for decode the rate of reading as many bytes. %s%s%n",
                 peak(Precision.BF16),
+                instruction(),
                 peak(Precision.F32),
                 decode(),
                 call());
@@ -147,6 +148,12 @@ final class ReadmeText {
                 "Every row with its spread, decode over keys and batch, the gate's cost, scaling and calls:"
                         + " [the report](%s/report.md).",
                 results);
+    }
+
+    private String instruction() {
+        return measured(Workload.S1024, Implementation.GATED_ATTENTION_BF16)
+                .map(row -> row.peak().words())
+                .orElse("vdpbf16ps");
     }
 
     private String peak(Precision type) {

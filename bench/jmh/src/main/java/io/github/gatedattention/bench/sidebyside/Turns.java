@@ -22,7 +22,7 @@ final class Turns {
     private final Workers workers;
     private final LimitsProcess limits;
     private final Effort effort;
-    private final boolean hasBf16Dot;
+    private final String limitOfBf16;
 
     /** What is known of an entry while it is measured. */
     private static final class Candidate {
@@ -44,14 +44,17 @@ final class Turns {
         this.workers = workers;
         this.limits = limits;
         this.effort = effort;
-        hasBf16Dot = limits.measure("dot_bf16 1") > 0;
+        limitOfBf16 = Peak.OF_BF16.stream()
+                .filter(limit -> limits.measure(limit + " 1") > 0)
+                .findFirst()
+                .orElse("fma_f32");
     }
 
     /** One row per entry, in the order of the entries. */
     List<Measured> measure(Comparison comparison) throws IOException, InterruptedException {
         List<Candidate> all = new ArrayList<>();
         for (Entry entry : comparison.entries()) {
-            var candidate = new Candidate(entry, Peak.request(entry, hasBf16Dot));
+            var candidate = new Candidate(entry, Peak.request(entry, limitOfBf16));
             all.add(candidate);
             open(candidate);
         }

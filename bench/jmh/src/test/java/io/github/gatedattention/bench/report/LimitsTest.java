@@ -22,6 +22,12 @@ class LimitsTest {
     }
 
     @Test
+    void tilesAreThePeakWhereThereAreSome() {
+        String line = "{\"threads\": 1, \"dot_bf16_gflops\": 115.0, \"amx_bf16_gflops\": 3280.0}";
+        assertThat(Limits.of(line, 1).gigaflops(Precision.BF16)).hasValue(3280);
+    }
+
+    @Test
     void withoutABf16InstructionTheFmaIsThePeak() {
         Limits limits = Limits.of("{\"threads\": 1, \"fma_f32_gflops\": 100, \"dot_bf16_gflops\": 0.0}", 1);
         assertThat(limits.gigaflops(Precision.BF16)).hasValue(100);

@@ -42,7 +42,7 @@ final class Documents {
     /** Five rounds around a median of (1 + the implementation's place) times what the peak allows. */
     private static Measured row(Section section, Entry entry) {
         Workload workload = entry.workload();
-        String limit = Peak.request(entry, true);
+        String limit = Peak.request(entry, "dot_bf16");
         double peak = limit.isEmpty() ? 0 : 500;
         double work = workload.isDecode() ? entry.implementation().bytes(workload) : workload.flop();
         double nanos = work / 500 * (1 + entry.implementation().ordinal());

@@ -13,13 +13,13 @@ import java.util.List;
 record Peak(String limit, double gigaPerSecond) {
     static final Peak NONE = new Peak("", 0);
 
-    /** Limits of bf16's arithmetic, the fastest first; the last one always exists. */
-    static final List<String> OF_BF16 = List.of("amx_bf16", "dot_bf16", "fma_f32");
+    /** Limits of bf16's own arithmetic, the fastest first; without any of them it is f32's. */
+    static final List<String> BF16_INSTRUCTIONS = List.of("amx_bf16", "dot_bf16");
 
     /**
      * What to ask for: the rate of the type's arithmetic, or of reading the operands over and over; empty for a call.
      *
-     * @param ofBf16 the one of {@link #OF_BF16} that this machine has
+     * @param ofBf16 that of bf16 on this machine
      */
     static String request(Entry entry, String ofBf16) {
         Workload workload = entry.workload();

@@ -44,10 +44,16 @@ final class Turns {
         this.workers = workers;
         this.limits = limits;
         this.effort = effort;
-        limitOfBf16 = Peak.OF_BF16.stream()
-                .filter(limit -> limits.measure(limit + " 1") > 0)
-                .findFirst()
-                .orElse("fma_f32");
+        limitOfBf16 = limitOfBf16(limits);
+    }
+
+    private static String limitOfBf16(LimitsProcess limits) throws IOException {
+        for (String instruction : Peak.BF16_INSTRUCTIONS) {
+            if (limits.measure(instruction + " 1") > 0) {
+                return instruction;
+            }
+        }
+        return "fma_f32";
     }
 
     /** One row per entry, in the order of the entries. */

@@ -118,6 +118,12 @@ int64_t thread_bytes(const Problem &p, const Geometry &g, const Schedule &s, con
     own.take(part.lanes, kDecodeTile * 4);                                               // products of one tile of keys
     own.take(part.lanes, kDecodeTile * 4);                                               // their scores
     own.take(part.query_lanes(g.width) / g.fold, kFoldBytes);  // which products are summed together
+    if (product_of(p, g).step > 1) {
+      own.take(part.head_block * part.head_lanes, s.key_units * 4);        // Q, by units
+      own.take(kDecodeTile, s.key_units * 4);                              // keys that do not lie evenly
+      own.take(kDecodeTile / 2, round_up(p.head_dim_v, 2 * g.width) * 4);  // values in pairs
+      own.take(part.rows, kDecodeTile * 2);                                // weights in pairs
+    }
   }
   return own.total();
 }

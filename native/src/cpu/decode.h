@@ -7,7 +7,10 @@
 // The tile's values are fetched meanwhile in the same order, and read from the second cache head by head.
 #pragma once
 
+#include <type_traits>
+
 #include "core/mask.h"
+#include "cpu/decode_values.h"
 #include "cpu/epilogue.h"
 #include "cpu/pack.h"
 #include "cpu/softcap.h"
@@ -15,25 +18,7 @@
 namespace ga::GA_ISA {
 namespace {
 
-constexpr int kKeysAhead = 8;   // keys are fetched that long before they are scored
-constexpr int kDecodeRows = 4;  // query rows that share the registers of one pass over a tile's values
-static_assert(kDecodeTile % (2 * kWidth) == 0, "pairs of weights are packed two vectors at a time");
-
-// One row's partial result over a chunk: weights are exp2(score - maximum).
-struct Partial {
-  float maximum;
-  float unused[15];                                           // sum and y start on a cache line
-  float sum[16];                                              // [vector], not yet added up
-  float *y() { return reinterpret_cast<float *>(this + 1); }  // [head_dim_v], padded to vectors
-};
-
-// Rows of K or V of one head of a tile.
-struct Rows {
-  const char *const *row;  // of the first head
-  int64_t head;            // bytes from there
-  int count;
-  const char *at(int j) const { return row[j] + head; }
-};
+constexpr int kKeysAhead = 8;  // keys are fetched that long before they are scored; tile by tile, a tile before
 
 // Which dot products one fold sums: kFold query rows one after another, and the rows of keys they meet.
 struct Fold {
@@ -117,97 +102,6 @@ static inline void multiply_by(const float *factors, float *x) {
   for (int j = 0; j < kDecodeTile; j += kWidth) store(x + j, mul(load(x + j), load(factors + j)));
 }
 
-template <int G, int C>
-GA_INLINE void load_columns(Partial *const *row, int64_t d, F acc[G][C]) {
-#pragma GCC unroll 4
-  for (int g = 0; g < G; g++)
-#pragma GCC unroll 8
-    for (int c = 0; c < C; c++) acc[g][c] = load(row[g]->y() + d + c * kWidth);
-}
-
-template <int G, int C>
-GA_INLINE void store_columns(Partial *const *row, int64_t d, const F acc[G][C]) {
-#pragma GCC unroll 4
-  for (int g = 0; g < G; g++)
-#pragma GCC unroll 8
-    for (int c = 0; c < C; c++) store(row[g]->y() + d + c * kWidth, acc[g][c]);
-}
-
-// y[g] += sum over the tile's keys of weight * value, for C vectors of columns from column d on.
-template <class T, int G, int C>
-static void tile_values(F32Product, const float (*weights)[kDecodeTile], const Rows &values, int64_t d, int64_t columns,
-                        Partial *const *row) {
-  const int n = C > 1 || columns - d >= kWidth ? kWidth : static_cast<int>(columns - d);
-  F acc[G][C];
-  load_columns<G, C>(row, d, acc);
-  for (int j = 0; j < values.count; j++) {
-    const T *from = reinterpret_cast<const T *>(values.at(j)) + d;
-    F p[G];
-#pragma GCC unroll 4
-    for (int g = 0; g < G; g++) p[g] = set(weights[g][j]);
-#pragma GCC unroll 8
-    for (int c = 0; c < C; c++) {
-      const F x = C == 1 && n < kWidth ? load(from, n) : load(from + c * kWidth);
-#pragma GCC unroll 4
-      for (int g = 0; g < G; g++) acc[g][c] = fma(p[g], x, acc[g][c]);
-    }
-  }
-  store_columns<G, C>(row, d, acc);
-}
-
-#ifdef GA_NATIVE_BF16
-// One pair of keys; both is false for a lone last key, whose partner counts as 0.
-template <class T, int G, int C, bool both>
-GA_INLINE void add_pair(const T *even, const T *odd, int n, const U p[G], F acc[G][C]) {
-#pragma GCC unroll 8
-  for (int c = 0; c < C; c += 2) {
-    const U x = load_row_units<Bf16Product>(even + c * kWidth, n);
-    const U y = both ? load_row_units<Bf16Product>(odd + c * kWidth, n) : zero_units();
-    U low, high;
-    interleave(x, y, low, high);
-#pragma GCC unroll 4
-    for (int g = 0; g < G; g++) {
-      acc[g][c] = dot_pairs(acc[g][c], p[g], low);
-      acc[g][c + 1] = dot_pairs(acc[g][c + 1], p[g], high);
-    }
-  }
-}
-
-// The same on pairs of keys; C counts vectors of 16 columns, two of which come from one vector of 32 bf16.
-template <class T, int G, int C>
-static void tile_values(Bf16Product, const float (*weights)[kDecodeTile], const Rows &values, int64_t d, int64_t columns,
-                        Partial *const *row) {
-  alignas(64) int32_t pairs[G][kDecodeTile / 2];
-  for (int g = 0; g < G; g++)
-    for (int j = 0; j < kDecodeTile; j += 2 * kWidth)
-      store_units(pairs[g] + j / 2, pack_pairs(load(weights[g] + j), load(weights[g] + j + kWidth)));
-  const int n = C > 2 || columns - d >= 2 * kWidth ? kWidth : static_cast<int>(columns - d) / 2;
-  F acc[G][C];
-  load_columns<G, C>(row, d, acc);
-  for (int j = 0; j < values.count; j += 2) {
-    const T *even = reinterpret_cast<const T *>(values.at(j)) + d;
-    U p[G];
-#pragma GCC unroll 4
-    for (int g = 0; g < G; g++) p[g] = broadcast_unit(&pairs[g][j / 2]);
-    if (j + 1 < values.count)
-      add_pair<T, G, C, true>(even, reinterpret_cast<const T *>(values.at(j + 1)) + d, n, p, acc);
-    else
-      add_pair<T, G, C, false>(even, even, n, p, acc);
-  }
-  store_columns<G, C>(row, d, acc);
-}
-#endif
-
-// y[g] += weights * values, for G rows that see the same keys.
-template <class Product, class T, int G>
-static void add_values(const float (*weights)[kDecodeTile], const Rows &values, int64_t columns, Partial *const *row) {
-  constexpr int step = Product::kPack, wide = kPanelVectors * (G <= 2 ? 2 : 1);
-  int64_t d = 0;
-  for (; d + wide * kWidth <= columns; d += wide * kWidth)
-    tile_values<T, G, wide>(Product{}, weights, values, d, columns, row);
-  for (; d < columns; d += step * kWidth) tile_values<T, G, step>(Product{}, weights, values, d, columns, row);
-}
-
 template <class Product, class T, class K>
 class Decode {
  public:
@@ -228,10 +122,13 @@ class Decode {
     products_ = scratch.take<float>(part.lanes * kDecodeTile);
     scores_ = scratch.take<float[kDecodeTile]>(part.lanes);
     folds_ = scratch.take<Fold>(part.query_lanes(kWidth) / kFold);
+    scratch_ = scratch;
   }
 
   void run() {
     begin();
+    typename Product::Decode tiles(scratch_, p_, part_);
+    if constexpr (kTiles) tiles.load_queries(q_, ldq_);
     const int64_t from = chunk_ * part_.chunk_keys,
                   end = of_.keys < from + part_.chunk_keys ? of_.keys : from + part_.chunk_keys;
     const int64_t lo = visible_keys(p_, of_, 0).lo, hi = visible_keys(p_, of_, of_.queries - 1).hi;
@@ -239,7 +136,16 @@ class Decode {
       const int64_t count = end - key < kDecodeTile ? end - key : kDecodeTile;
       if (key >= hi || key + count <= lo) continue;
       find_rows(key, static_cast<int>(count), end - key);
-      score(static_cast<int>(count));
+      if constexpr (kTiles)
+        score_tiles(tiles, static_cast<int>(count));
+      else
+        score(static_cast<int>(count));
+      turn_scores(static_cast<int>(count));
+      if constexpr (kTiles)
+        if (all_see(key, count)) {
+          accumulate_tiles(tiles, static_cast<int>(count));
+          continue;
+        }
       accumulate(key, static_cast<int>(count));
     }
   }
@@ -247,6 +153,9 @@ class Decode {
   void merge();
 
  private:
+  static constexpr bool kTiles = Product::kUnitsAtOnce > 1;
+  static constexpr int kAhead = kTiles ? kDecodeTile : kKeysAhead;
+
   // Row r of head h of the task.
   Partial *partial(int64_t chunk, int64_t h, int64_t r) const {
     const int64_t index = part_.first_partial + ((block_ * part_.chunks + chunk) * part_.head_block + h) * part_.rows + r;
@@ -259,6 +168,13 @@ class Decode {
   void score(int count);
   template <int rows>
   void products(int count);
+  void score_tiles(typename Product::Decode &tiles, int count);
+  void turn_scores(int count);
+  bool all_see(int64_t key, int64_t count) const {
+    const KeyRange first = visible_keys(p_, of_, 0), last = visible_keys(p_, of_, of_.queries - 1);
+    return last.lo <= key && key + count <= first.hi;
+  }
+  void accumulate_tiles(typename Product::Decode &tiles, int count);
   void find_scales(int64_t key, int64_t count, int64_t h);
   void accumulate(int64_t key, int count);
   void accumulate(int64_t h, int64_t r, int n, const Rows &values);
@@ -275,8 +191,9 @@ class Decode {
   float *products_;               // [key of the tile][lane]
   float (*scores_)[kDecodeTile];  // [lane][key of the tile]; then the weights
   Fold *folds_;                   // of one step: one key and all lanes, or one vector
-  const char *key_rows_[kDecodeTile + kKeysAhead], *value_rows_[kDecodeTile];  // of the tile, first head
-  float key_scales_[kDecodeTile], value_scales_[kDecodeTile];                  // of one head of an int8 cache
+  Scratch scratch_{nullptr};      // what is left
+  const char *key_rows_[kDecodeTile + kAhead], *value_rows_[kDecodeTile];  // of the tile, first head
+  float key_scales_[kDecodeTile], value_scales_[kDecodeTile];              // of one head of an int8 cache
 };
 
 template <class Product, class T, class K>
@@ -294,7 +211,7 @@ void Decode<Product, T, K>::begin() {
     store(row->sum, zero());
     for (int64_t d = 0; d < p_.head_dim_v; d += kWidth) store(row->y() + d, zero());
   }
-  make_folds();
+  if constexpr (!kTiles) make_folds();
 }
 
 template <class Product, class T, class K>
@@ -320,7 +237,7 @@ void Decode<Product, T, K>::make_folds() {
 template <class Product, class T, class K>
 void Decode<Product, T, K>::find_rows(int64_t key, int count, int64_t left) {
   const int64_t values = round_up(count, kWidth);
-  locate(p_.k, key, values + kKeysAhead, left, key_rows_);
+  locate(p_.k, key, kTiles ? kDecodeTile + kAhead : values + kAhead, left, key_rows_);
   locate(p_.v, key, values, left, value_rows_);
 }
 
@@ -363,6 +280,31 @@ void Decode<Product, T, K>::score(int count) {
     products<2>(count);
   else
     products<kFold>(count);
+}
+
+// The same head by head, in registers of 16 keys; meanwhile the next tile's keys and this one's values are fetched in the order of memory.
+template <class Product, class T, class K>
+void Decode<Product, T, K>::score_tiles(typename Product::Decode &tiles, int count) {
+  const int64_t rows = kDecodeTile * part_.head_block, calls = part_.head_block * tiles.steps(),
+                each = ceil_div(rows, calls);
+  int64_t next = 0;
+  const auto fetch = [&] {
+    for (int64_t n = 0; n < each && next < rows; n++, next++) {
+      const int64_t j = next / part_.head_block, h = next % part_.head_block;
+      const char *key = key_rows_[j + kAhead] + h * p_.k.head * p_.k.element_bytes;
+      const char *value = value_rows_[j < count ? j : count - 1] + h * p_.v.head * p_.v.element_bytes;
+      for (int64_t byte = 0; byte < p_.head_dim * p_.k.element_bytes; byte += 64) __builtin_prefetch(key + byte, 0, 2);
+      for (int64_t byte = 0; byte < p_.head_dim_v * p_.v.element_bytes; byte += 64)
+        __builtin_prefetch(value + byte, 0, 2);
+    }
+  };
+  for (int64_t h = 0; h < part_.head_block; h++)
+    tiles.score(key_rows_, count, h, h * p_.k.head * p_.k.element_bytes, products_, fetch);
+}
+
+// From products_ to scores_: by lanes.
+template <class Product, class T, class K>
+void Decode<Product, T, K>::turn_scores(int count) {
   if (part_.lanes < kWidth) {
     for (int j = 0; j < count; j++)
       for (int64_t lane = 0; lane < part_.lanes; lane++) scores_[lane][j] = products_[j * part_.lanes + lane];
@@ -411,6 +353,21 @@ void Decode<Product, T, K>::accumulate(int64_t key, int count) {
   }
 }
 
+// The same where every row sees the whole tile: all rows of a head at once.
+template <class Product, class T, class K>
+void Decode<Product, T, K>::accumulate_tiles(typename Product::Decode &tiles, int count) {
+  for (int64_t h = 0; h < part_.head_block; h++) {
+    float(*weights)[kDecodeTile] = scores_ + h * part_.head_lanes;
+    for (int64_t r = 0; r < part_.rows; r++) {
+      if (softcap_.capped()) softcap_.apply(weights[r], 0, count);
+      tile_weights<kCoarse>(weights[r], count, softcap_.factor(), p_.head_dim_v, *partial(chunk_, h, r));
+    }
+    const Rows values = {value_rows_, h * p_.v.head * p_.v.element_bytes, count};
+    tiles.load_values(values);
+    tiles.accumulate(weights, partial(chunk_, h, 0)->y(), s_.partial_floats);
+  }
+}
+
 template <class Product, class T, class K>
 void Decode<Product, T, K>::accumulate(int64_t h, int64_t r, int n, const Rows &values) {
   Partial *row[kDecodeRows];
@@ -424,10 +381,10 @@ void Decode<Product, T, K>::accumulate(int64_t h, int64_t r, int n, const Rows &
     if (sizeof(K) == 1) multiply_by(value_scales_, weights[g]);
   }
   switch (n) {
-    case 1: return add_values<Product, K, 1>(weights, values, p_.head_dim_v, row);
-    case 2: return add_values<Product, K, 2>(weights, values, p_.head_dim_v, row);
-    case 3: return add_values<Product, K, 3>(weights, values, p_.head_dim_v, row);
-    default: return add_values<Product, K, 4>(weights, values, p_.head_dim_v, row);
+    case 1: return add_values<typename Product::ByUnit, K, 1>(weights, values, p_.head_dim_v, row);
+    case 2: return add_values<typename Product::ByUnit, K, 2>(weights, values, p_.head_dim_v, row);
+    case 3: return add_values<typename Product::ByUnit, K, 3>(weights, values, p_.head_dim_v, row);
+    default: return add_values<typename Product::ByUnit, K, 4>(weights, values, p_.head_dim_v, row);
   }
 }
 
@@ -467,7 +424,13 @@ void Decode<Product, T, K>::merge() {
 // One chunk of the keys for one block of heads.
 template <class Product, class T, class K>
 static void decode_task(const Problem &p, const Schedule &s, const Part &part, char *shared, char *own, int64_t task) {
-  Decode<Product, T, K>(p, s, part, shared, own, task / part.chunks, task % part.chunks).run();
+  const int64_t block = task / part.chunks, chunk = task % part.chunks;
+#ifdef GA_AMX
+  if constexpr (std::is_same_v<T, bf16> && std::is_same_v<K, bf16>)
+    if (part.rows >= AmxDecode::kLeastRows && part.rows <= AmxDecode::kMostRows)
+      return Decode<AmxProduct, T, K>(p, s, part, shared, own, block, chunk).run();
+#endif
+  Decode<Product, T, K>(p, s, part, shared, own, block, chunk).run();
 }
 
 template <class Product, class T, class K>

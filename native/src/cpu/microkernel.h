@@ -28,11 +28,18 @@ class Ahead {
   const int32_t *at_, *end_;
 };
 
+// What a product does without.
+struct Nothing {
+  template <class... Any>
+  explicit Nothing(Any &&...) {}
+};
+
 // A product says how it is cut: values of the inner dimension per unit, rows of a tile, units that are multiplied at once.
 struct F32Product {
   static constexpr int kPack = 1, kRowsAtOnce = kTileRows, kUnitsAtOnce = 1, kQueryBlock = 96, kValueStep = 128;
   using ByUnit = F32Product;  // the one that takes any number of units
-  struct Registers {};        // what a task holds while it multiplies
+  using Decode = Nothing;     // what does the products of decode where they are not done one by one
+  using Registers = Nothing;  // what a task holds while it multiplies
   GA_INLINE F mac(F c, U a, U b) { return fma(as_floats(a), as_floats(b), c); }
 };
 
@@ -40,7 +47,8 @@ struct F32Product {
 struct Bf16Product {
   static constexpr int kPack = 2, kRowsAtOnce = kTileRows, kUnitsAtOnce = 1, kQueryBlock = 96, kValueStep = 128;
   using ByUnit = Bf16Product;
-  struct Registers {};
+  using Decode = Nothing;
+  using Registers = Nothing;
   GA_INLINE F mac(F c, U a, U b) { return dot_pairs(c, a, b); }
 };
 #endif

@@ -4,7 +4,7 @@
 // accumulate 32 x 32 of C, two hold A and two B: four products per four loads, which is all that the loads allow.
 #pragma once
 
-#include "cpu/microkernel.h"
+#include "cpu/decode_amx.h"
 
 namespace ga::GA_ISA {
 
@@ -13,6 +13,7 @@ namespace {
 struct AmxProduct {
   static constexpr int kPack = 2, kRowsAtOnce = 32, kUnitsAtOnce = 16, kQueryBlock = 256, kValueStep = 256;
   using ByUnit = Bf16Product;
+  using Decode = AmxDecode;
   // C [rows x columns] of up to 32 x 64, with any distance between the units of B. Whole steps of units; whole tile registers of C.
   template <Finish finish>
   static void multiply(int64_t rows, int64_t columns, const int32_t *a, int64_t lda, const int32_t *b, int64_t ldb,

@@ -45,7 +45,7 @@ class Text {
 };
 
 #define GA_STRUCT(s) t.line("struct", #s, nullptr, sizeof(s))
-#define GA_FIELD(s, f) t.line("field", #s, #f, offsetof(s, f), sizeof(s::f))
+#define GA_FIELD(s, f) t.line("field", #s, #f, offsetof(s, f), sizeof(decltype(s::f)))
 #define GA_FUNCTION(f) t.line("function", #f)
 
 constexpr Text make_table() {

@@ -30,7 +30,7 @@ class Lock {
 // The path of the library in the folder of this one; false where that is not known or too long.
 bool beside_this_library(char *path, size_t size) {
   Dl_info info;
-  if (!dladdr(&opened, &info) || !info.dli_fname) return false;
+  if (!dladdr(&mutex, &info) || !info.dli_fname) return false;
   const char *slash = std::strrchr(info.dli_fname, '/');
   if (!slash) return false;
   const int length =

@@ -41,7 +41,7 @@ class Product {
   ~Product() {
     if (operation) f_.matmul_destroy(operation);
     if (preference) f_.preference_destroy(preference);
-    for (const lt::Layout layout : {weight, in, out})
+    for (lt::Layout layout : {weight, in, out})
       if (layout) f_.layout_destroy(layout);
   }
   Product(const Product &) = delete;
@@ -82,7 +82,7 @@ class Product {
   }
   template <class T>
   bool set(int attribute, const T &value) {
-    return made(f_.matmul_set(operation, attribute, &value, sizeof value));
+    return made(f_.matmul_set(operation, attribute, static_cast<const void *>(&value), sizeof value));
   }
   template <class T>
   bool prefer(int attribute, const T &value) {

@@ -28,6 +28,8 @@ void end(Guard *guard, bool done) {
 
 extern "C" {
 
+// NOLINTBEGIN(bugprone-reserved-identifier): the C++ ABI names them.
+
 // 1: the caller is to initialize the variable.
 __attribute__((visibility("hidden"))) int __cxa_guard_acquire(Guard *guard) noexcept {
   pthread_mutex_lock(&mutex);
@@ -39,4 +41,5 @@ __attribute__((visibility("hidden"))) int __cxa_guard_acquire(Guard *guard) noex
 }
 __attribute__((visibility("hidden"))) void __cxa_guard_release(Guard *guard) noexcept { end(guard, true); }
 __attribute__((visibility("hidden"))) void __cxa_guard_abort(Guard *guard) noexcept { end(guard, false); }
+// NOLINTEND(bugprone-reserved-identifier)
 }

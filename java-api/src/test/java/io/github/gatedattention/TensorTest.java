@@ -30,6 +30,15 @@ class TensorTest {
     }
 
     @Test
+    void largeMemoryIsZeroedAndAlignedToLargePages() {
+        Tensor tensor = Tensor.allocate(arena, DataType.F32, 2048, 1024);
+
+        assertThat(tensor.segment().address() % (2 << 20)).isZero();
+        assertThat(tensor.segment().byteSize()).isEqualTo(8 << 20);
+        assertThat(tensor.segment().mismatch(Arena.ofAuto().allocate(8 << 20))).isEqualTo(-1);
+    }
+
+    @Test
     void allocatesZeroedAlignedContiguousMemory() {
         Tensor tensor = Tensor.allocate(arena, DataType.BF16, 2, 3, 8);
 

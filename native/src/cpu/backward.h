@@ -357,9 +357,11 @@ GA_ALWAYS_INLINE void Backward<Product, T>::weigh_vector(int64_t row, int64_t at
     s = softcap_.apply(s);
     slope = fnma(s, s, set(1.0f));
   }
-  // In f32 the difference is formed before it goes to powers of two: L may be large, and would be rounded once more.
+  // In f32 the difference is formed before it goes to powers of two: L may be large, and would be rounded once more. The score is
+  // rounded as it was in L where one key had all the weight.
   p = kPack == 2 ? exp2<kCoarse>(fma(s, set(softcap_.factor()), set(-row_lse_[row])))
-                 : exp2<kFine>(mul(fma(s, set(softcap_.natural_factor()), set(-row_lse_[row])), set(kLog2E)));
+                 : exp_negative(min(set(-kLeastExponent / kLog2E),
+                                    sub(set(row_lse_[row]), mul(s, set(softcap_.natural_factor())))));
   ds = mul(p, sub(load(dp_tile_ + in_tile), set(row_delta_[row])));
   if constexpr (capped) ds = mul(ds, slope);
   if constexpr (masked) {

@@ -13,7 +13,7 @@
 #include "cpu/decode_values.h"
 #include "cpu/epilogue.h"
 #include "cpu/pack.h"
-#include "cpu/softcap.h"
+#include "cpu/weights.h"
 
 namespace ga::GA_ISA {
 namespace {
@@ -69,8 +69,8 @@ GA_INLINE F fold_products(const Fold &f, int64_t ldq, int64_t units, const char 
 // Turns scores of one row into weights in place, and brings the partial's maximum and sum up to date. The maximum follows only
 // when it grew by over 2^8, and no lane is added to another before the merge: the usual tile takes no step across lanes.
 template <Precision precision>
-static void tile_weights(float *s, int count, float scale, int64_t columns, Partial &row) {
-  const F lowest = set(-__builtin_inff()), factor = set(scale);
+static void tile_weights(float *s, int count, const Softcap &softcap, int64_t columns, Partial &row) {
+  const F lowest = set(-__builtin_inff()), factor = set(softcap.factor());
   const int padded = static_cast<int>(round_up(count, kWidth));
   F m = lowest;
   for (int j = 0; j < padded; j += kWidth) {
@@ -80,7 +80,7 @@ static void tile_weights(float *s, int count, float scale, int64_t columns, Part
   }
   F sum = load(row.sum);
   if (any_greater(mul(m, factor), set(row.maximum + kRescaleAt))) {
-    const float block = reduce_max(m) * scale;
+    const float block = Weights<precision>::reference(reduce_max(m), softcap);
     if (row.maximum != -__builtin_inff()) {
       const F shrink = exp2<kFine>(set(row.maximum - block));
       for (int64_t d = 0; d < columns; d += kWidth) store(row.y() + d, mul(load(row.y() + d), shrink));
@@ -88,9 +88,10 @@ static void tile_weights(float *s, int count, float scale, int64_t columns, Part
     }
     row.maximum = block;
   }
-  const F minus = set(row.maximum == -__builtin_inff() ? 0.0f : -row.maximum);
+  Weights<precision> weights(softcap, row.maximum);
+  weights.prepare(s, 0, padded);
   for (int j = 0; j < padded; j += kWidth) {
-    const F e = keep_range(exp2<precision>(fma(load(s + j), factor, minus)), 0, count - j, zero());
+    const F e = keep_range(weights(load(s + j)), 0, count - j, zero());
     store(s + j, e);
     sum = add(sum, e);
   }
@@ -360,7 +361,7 @@ void Decode<Product, T, K>::accumulate_tiles(typename Product::Decode &tiles, in
     float(*weights)[kDecodeTile] = scores_ + h * part_.head_lanes;
     for (int64_t r = 0; r < part_.rows; r++) {
       if (softcap_.capped()) softcap_.apply(weights[r], 0, count);
-      tile_weights<kCoarse>(weights[r], count, softcap_.factor(), p_.head_dim_v, *partial(chunk_, h, r));
+      tile_weights<kCoarse>(weights[r], count, softcap_, p_.head_dim_v, *partial(chunk_, h, r));
     }
     const Rows values = {value_rows_, h * p_.v.head * p_.v.element_bytes, count};
     tiles.load_values(values);
@@ -376,8 +377,7 @@ void Decode<Product, T, K>::accumulate(int64_t h, int64_t r, int n, const Rows &
     row[g] = partial(chunk_, h, r + g);
     if (sizeof(K) == 1) multiply_by(key_scales_, weights[g]);
     if (softcap_.capped()) softcap_.apply(weights[g], 0, values.count);
-    tile_weights<Product::kPack == 2 ? kCoarse : kFine>(weights[g], values.count, softcap_.factor(), p_.head_dim_v,
-                                                        *row[g]);
+    tile_weights<Product::kPack == 2 ? kCoarse : kFine>(weights[g], values.count, softcap_, p_.head_dim_v, *row[g]);
     if (sizeof(K) == 1) multiply_by(value_scales_, weights[g]);
   }
   switch (n) {

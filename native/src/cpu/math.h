@@ -44,7 +44,7 @@ GA_INLINE F exp2(F x) {
 
 constexpr float kMaxExponent = 126.0f / kLog2E;
 
-// e^-x for |x| up to kMaxExponent. The fraction is taken from the exact product of x and log2(e): the rounding error of the
+// e^-x for x from -kMaxExponent to -kLeastExponent / log2(e). The fraction is taken from the exact product of x and log2(e): the rounding error of the
 // product alone would grow with x.
 GA_INLINE F exp_negative(F x) {
   const F t = clamp_exponent(mul(x, set(-kLog2E)));

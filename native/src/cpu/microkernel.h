@@ -57,7 +57,7 @@ struct Bf16Product {
 // of 16-bit types leave room for it.
 template <class T>
 GA_ALWAYS_INLINE int64_t score_terms(int64_t units) {
-  return sizeof(T) < 4 ? units : units < 64 ? 16 : 32;
+  return sizeof(T) < 4 ? units : units < 64 ? kScoreTerms : 2 * kScoreTerms;
 }
 
 enum Finish {

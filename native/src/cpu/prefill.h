@@ -10,7 +10,7 @@
 #include "core/mask.h"
 #include "cpu/epilogue.h"
 #include "cpu/pack.h"
-#include "cpu/softcap.h"
+#include "cpu/weights.h"
 
 namespace ga::GA_ISA {
 namespace {
@@ -22,6 +22,7 @@ class Prefill {
   void run();
 
  private:
+  using RowWeights = Weights<Product::kPack == 2 ? kCoarse : kFine>;
   static constexpr int64_t kTile = Product::kRowsAtOnce;
   static constexpr int64_t kKeyStep = Product::kPack * Product::kUnitsAtOnce;  // keys of P V that are multiplied at once
   struct Tile {  // up to so many rows go through the microkernel together
@@ -54,10 +55,7 @@ class Prefill {
   void softmax(int64_t first, int64_t keys);
   void softmax_row(int64_t row, const Tile &t, int64_t first, int64_t keys);
   void cap_row(int64_t row, int64_t lo, int64_t hi);
-  float row_maximum(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const;
-  F weights(const float *s, F scale, F minus_maximum) const {
-    return exp2 < Product::kPack == 2 ? kCoarse : kFine > (fma(load(s), scale, minus_maximum));
-  }
+  float row_reference(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const;
   void store_weights(int64_t row, int64_t key, F low, F high);
   void accumulate(int64_t first, int64_t keys);
   void accumulate_exactly(const Tile &t, int64_t first, int64_t from, int64_t to, int64_t column);
@@ -198,9 +196,9 @@ void Prefill<Product, T>::cap_row(int64_t row, int64_t lo, int64_t hi) {
   store(reduced, softcap_.apply(max(set(-3.40282347e38f), load(reduced))));
 }
 
-// The largest score of the row in this block. Panels that every row of the tile sees were reduced by the microkernel.
+// The reference of the row's weights by its scores in this block. Panels that every row of the tile sees were reduced by the microkernel.
 template <class Product, class T>
-float Prefill<Product, T>::row_maximum(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const {
+float Prefill<Product, T>::row_reference(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const {
   const float *s = scores_ + row * kKeyBlock;
   float *reduced = block_max_ + row * kWidth;
   const F lowest = set(-__builtin_inff());
@@ -211,7 +209,7 @@ float Prefill<Product, T>::row_maximum(int64_t row, const Tile &t, int64_t first
     for (int64_t j = c; j < c + kPanel && j < hi; j += kWidth)
       m = max(m, keep_range(load(s + j), static_cast<int>(lo - j), static_cast<int>(hi - j), lowest));
   }
-  return reduce_max(m) * softcap_.factor();
+  return RowWeights::reference(reduce_max(m), softcap_);
 }
 
 // Weights of keys key .. key + 2 vectors.
@@ -237,7 +235,7 @@ void Prefill<Product, T>::softmax_row(int64_t row, const Tile &t, int64_t first,
 
   if (softcap_.capped() && lo < hi) cap_row(row, lo, hi);
   float maximum = maximum_[row];
-  const float block = lo < hi ? row_maximum(row, t, first, lo, hi) : maximum;
+  const float block = lo < hi ? row_reference(row, t, first, lo, hi) : maximum;
   float *y = y_ + row * y_stride_;
   F sum = load(sum_ + row * kWidth);
   if (block > maximum + kRescaleAt) {
@@ -249,12 +247,13 @@ void Prefill<Product, T>::softmax_row(int64_t row, const Tile &t, int64_t first,
     maximum_[row] = maximum = block;
   }
 
-  const F scale = set(softcap_.factor()), minus = set(maximum == -__builtin_inff() ? 0.0f : -maximum);
-  const float *s = scores_ + row * kKeyBlock;
+  float *s = scores_ + row * kKeyBlock;
+  RowWeights weights(softcap_, maximum);
+  weights.prepare(s, tile_lo, tile_hi);
   F more = zero();
   const auto masked = [&](int64_t j) {
-    const F low = keep_range(weights(s + j, scale, minus), static_cast<int>(lo - j), static_cast<int>(hi - j), zero());
-    const F high = keep_range(weights(s + j + kWidth, scale, minus), static_cast<int>(lo - j) - kWidth,
+    const F low = keep_range(weights(load(s + j)), static_cast<int>(lo - j), static_cast<int>(hi - j), zero());
+    const F high = keep_range(weights(load(s + j + kWidth)), static_cast<int>(lo - j) - kWidth,
                               static_cast<int>(hi - j) - kWidth, zero());
     sum = add(sum, low);
     more = add(more, high);
@@ -263,7 +262,7 @@ void Prefill<Product, T>::softmax_row(int64_t row, const Tile &t, int64_t first,
   int64_t j = tile_lo;
   for (; j < lo && j < tile_hi; j += step) masked(j);
   for (; j + step <= hi; j += step) {
-    const F low = weights(s + j, scale, minus), high = weights(s + j + kWidth, scale, minus);
+    const F low = weights(load(s + j)), high = weights(load(s + j + kWidth));
     sum = add(sum, low);
     more = add(more, high);
     store_weights(row, j, low, high);

@@ -15,7 +15,10 @@ struct Denominator {
 
 GA_INLINE Denominator without_sink(float sum, float maximum, bool want_lse) {
   if (sum == 0) return {0.0f, 1, -__builtin_inff()};  // the row sees no key; a NaN is not 0 and goes on
-  return {1.0f / sum, 1, !want_lse ? 0 : sum != sum ? sum : kLn2 * (maximum + log2_scalar(sum))};
+  return {1.0f / sum, 1,
+          !want_lse    ? 0
+          : sum != sum ? sum
+                       : static_cast<float>(kLn2Double * (maximum + static_cast<double>(log2_scalar(sum))))};
 }
 
 // The larger of the two, the maximum of the keys and the sink, is the reference of both, so that neither overflows. In double:

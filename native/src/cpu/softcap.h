@@ -11,19 +11,16 @@ namespace ga::GA_ISA {
 
 class Softcap {
  public:
-  explicit Softcap(const Problem &p)
-      : capped_(p.softcap > 0), before_(1), natural_(__builtin_fabsf(p.scale)), factor_(natural_ * kLog2E) {
-    if (!capped_) return;
-    // A higher cap changes no score that f32 tells from its neighbors, and c * log2(e) must not overflow.
-    const float c = p.softcap < 0x1p64f ? p.softcap : 0x1p64f;
-    const float before = __builtin_fabsf(p.scale) / c;
-    before_ = before < 0x1p127f ? before : 0x1p127f;  // not infinite: times a product of 0 it would be NaN
-    natural_ = c;
-    factor_ = c * kLog2E;
+  explicit Softcap(const Problem &p) : capped_(p.softcap > 0), before_(1), natural_(__builtin_fabsf(p.scale)) {
+    if (capped_) cap(p);
+    const double factor = natural_ * kLog2EDouble;
+    factor_ = static_cast<float>(factor);
+    factor_low_ = static_cast<float>(factor - factor_);
   }
 
   bool capped() const { return capped_; }
   float factor() const { return factor_; }           // of what scores hold, into powers of two
+  float factor_low() const { return factor_low_; }   // what it was rounded by
   float natural_factor() const { return natural_; }  // and into powers of e
 
   GA_ALWAYS_INLINE F apply(F product) const { return tanh(mul(product, set(before_))); }
@@ -34,8 +31,16 @@ class Softcap {
   }
 
  private:
+  void cap(const Problem &p) {
+    // A higher cap changes no score that f32 tells from its neighbors, and c * log2(e) must not overflow.
+    const float c = p.softcap < 0x1p64f ? p.softcap : 0x1p64f;
+    const float before = __builtin_fabsf(p.scale) / c;
+    before_ = before < 0x1p127f ? before : 0x1p127f;  // not infinite: times a product of 0 it would be NaN
+    natural_ = c;
+  }
+
   bool capped_;
-  float before_, natural_, factor_;
+  float before_, natural_, factor_, factor_low_;
 };
 
 }  // namespace ga::GA_ISA

@@ -13,6 +13,7 @@ using U = __m256i;  // 32-bit units: one f32
 constexpr int kWidth = 8;
 constexpr int kPanelVectors = 2;  // the microkernel's tile: 6 x 2 accumulators of 16 registers
 constexpr int kFold = 2;
+constexpr int kScoreTerms = 16;
 
 #define GA_INLINE static inline __attribute__((always_inline))
 
@@ -74,7 +75,8 @@ GA_INLINE float reduce_max(F x) {
   s = _mm_max_ps(s, _mm_movehl_ps(s, s));
   return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
 }
-GA_INLINE F clamp_exponent(F x) { return max(set(-126.0f), x); }  // this order keeps a NaN
+constexpr float kLeastExponent = -126;                                   // of 2^x
+GA_INLINE F clamp_exponent(F x) { return max(set(kLeastExponent), x); }  // this order keeps a NaN
 GA_INLINE F fraction(F x) { return sub(x, _mm256_floor_ps(x)); }
 // p * 2^floor(x) for x in [-126, 127]: adds to the exponent. A NaN in p stays one: x was NaN too, and converts to INT_MIN,
 // whose shifted bits are 0.

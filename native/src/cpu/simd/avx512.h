@@ -13,6 +13,7 @@ using U = __m512i;  // 32-bit units: one f32, or two bf16
 constexpr int kWidth = 16;        // f32 lanes of a vector
 constexpr int kPanelVectors = 4;  // columns of the microkernel's tile: 6 x 4 accumulators of 32 registers
 constexpr int kFold = 4;          // dot products that decode sums up together
+constexpr int kScoreTerms = 16;
 
 #define GA_INLINE static inline __attribute__((always_inline))
 
@@ -77,6 +78,7 @@ GA_INLINE F keep_range(F x, int lo, int hi, F other) {
 }
 GA_INLINE float reduce_add(F x) { return _mm512_reduce_add_ps(x); }
 GA_INLINE float reduce_max(F x) { return _mm512_reduce_max_ps(x); }
+constexpr float kLeastExponent = -256;         // of 2^x: from there on it is 0
 GA_INLINE F clamp_exponent(F x) { return x; }  // scale_by_power takes any x
 GA_INLINE F fraction(F x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }  // x - floor(x)
 GA_INLINE F scale_by_power(F p, F x) { return _mm512_scalef_ps(p, x); }                               // p * 2^floor(x)

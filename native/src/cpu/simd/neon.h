@@ -13,6 +13,7 @@ using U = int32x4_t;  // 32-bit units: one f32
 constexpr int kWidth = 4;
 constexpr int kPanelVectors = 4;  // the microkernel's tile: 6 x 4 accumulators of 32 registers
 constexpr int kFold = 4;
+constexpr int kScoreTerms = 16;
 
 #define GA_INLINE static inline __attribute__((always_inline))
 
@@ -60,7 +61,8 @@ GA_INLINE F keep_range(F x, int lo, int hi, F other) {
 }
 GA_INLINE float reduce_add(F x) { return vaddvq_f32(x); }
 GA_INLINE float reduce_max(F x) { return vmaxvq_f32(x); }
-GA_INLINE F clamp_exponent(F x) { return max(set(-126.0f), x); }  // this order keeps a NaN
+constexpr float kLeastExponent = -126;                                   // of 2^x
+GA_INLINE F clamp_exponent(F x) { return max(set(kLeastExponent), x); }  // this order keeps a NaN
 GA_INLINE F fraction(F x) { return sub(x, vrndmq_f32(x)); }
 GA_INLINE F scale_by_power(F p, F x) {  // p * 2^floor(x) for x in [-126, 127]; NaN converts to 0
   return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(p), vshlq_n_s32(vcvtmq_s32_f32(x), 23)));

@@ -10,6 +10,7 @@ namespace ga::GA_ISA {
 constexpr int kWidth = 4;
 constexpr int kPanelVectors = 2;
 constexpr int kFold = 2;
+constexpr int kScoreTerms = 8;  // a product is rounded before it is added: twice the errors per term
 
 struct F {
   float lane[4];
@@ -98,7 +99,8 @@ GA_INLINE float reduce_max(F x) {
   for (int i = 1; i < 4; i++) m = x.lane[i] > m ? x.lane[i] : m;
   return m;
 }
-GA_INLINE F clamp_exponent(F x) { return max(set(-126.0f), x); }  // this order keeps a NaN
+constexpr float kLeastExponent = -126;                                   // of 2^x
+GA_INLINE F clamp_exponent(F x) { return max(set(kLeastExponent), x); }  // this order keeps a NaN
 GA_INLINE F fraction(F x) { GA_LANES(x.lane[i] - floor_of(x.lane[i])); }
 GA_INLINE F scale_by_power(F p, F x) {  // p * 2^floor(x) for x in [-126, 127]
   GA_LANES(x.lane[i] != x.lane[i]

@@ -122,8 +122,8 @@ bool make_backward_schedule(const BackwardProblem &p, const Geometry &g, Backwar
   const bool from_out = out_tells_ungated(p.pre_gate, p.gate.data, p.combination, p.activation);
   s.recomputes = !p.ungated.data && !from_out;
   const bool multiplies = p.gate.data && p.combination == GA_MULTIPLY;
-  // The activations that O tells Y of are those above 0 everywhere.
-  s.folds_gate = multiplies && p.gate.dim == 0 && from_out;
+  // The activations that O tells Y of are those above 0 everywhere. In f32, L rounded once more would be felt in P.
+  s.folds_gate = multiplies && p.gate.dim == 0 && from_out && p.q.dtype != GA_F32;
   s.stores_dy = p.pre_gate != GA_PRE_NONE || (multiplies && !s.folds_gate);
   s.attends = p.dq.data || p.dk.data || p.dv.data;
   s.entries = p.cu_seqlens_q.data ? 1 : p.batch;

@@ -31,7 +31,7 @@ struct BackwardPart {
 struct BackwardSchedule {
   bool alike;                      // all sequences are: there is one part for all of them
   bool recomputes;                 // Y, by a forward call without gate
-  bool folds_gate;                 // a head-wise factor above 0 goes into L and Delta: dY is dout
+  bool folds_gate;                 // a head-wise factor above 0 goes into L and Delta, of 16-bit types: dY is dout
   bool stores_dy;                  // dY differs from dout
   bool attends;                    // a gradient of q, k or v is wanted
   int64_t entries;                 // of the batch axis of queries

@@ -1,6 +1,9 @@
 #include "machine_limits.h"
 
 #include <sched.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include <atomic>
 #include <chrono>
@@ -172,9 +175,13 @@ read_lines(const char *from, int64_t bytes, bool ahead) {
   return (sum[0] | sum[1] | sum[2] | sum[3])[0];
 }
 
+// On large pages, as tensors of the Java API are: the rate does not end at the translation of addresses.
 struct Memory {
   explicit Memory(int64_t bytes)
       : data(static_cast<char *>(std::aligned_alloc(1 << 21, static_cast<size_t>((bytes + (1 << 21) - 1) >> 21 << 21)))) {
+#if defined(__linux__)
+    madvise(data, static_cast<size_t>((bytes + (1 << 21) - 1) >> 21 << 21), MADV_HUGEPAGE);
+#endif
     std::memset(data, 1, static_cast<size_t>(bytes));
   }
   ~Memory() { std::free(data); }

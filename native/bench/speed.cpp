@@ -2,6 +2,8 @@
 //
 //   speed [pattern]     rows whose name contains the pattern; the share of the peak is of the median over rounds. A backward row
 //                       counts the five products of all gradients, 2.5 times the forward's.
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -82,6 +84,7 @@ struct Tensor {
     data =
         static_cast<char *>(std::aligned_alloc(1 << 21, static_cast<size_t>((count * size + (1 << 21) - 1) >> 21 << 21)));
     bytes = count * size;
+    madvise(data, static_cast<size_t>((bytes + (1 << 21) - 1) >> 21 << 21), MADV_HUGEPAGE);
     stride[0] = count;
     stride[1] = heads * dim;
     stride[2] = dim;

@@ -24,7 +24,11 @@ public final class LargePages {
 
     private LargePages() {}
 
-    /** {@return whether memory of so many bytes is worth large pages, and this JVM may ask for them} */
+    /**
+     * {@return whether memory of that size is worth large pages, and this JVM may ask for them}
+     *
+     * @param bytes the size of the memory
+     */
     public static boolean suit(long bytes) {
         return bytes >= 2 * BYTES && LargePages.class.getModule().isNativeAccessEnabled() && Advice.MADVISE != null;
     }

@@ -243,7 +243,7 @@ float BackwardRows<Product, T>::plain(const Row &r, F &dgate) const {
       delta = fma(o, y, delta);
     } else if constexpr (kind == kAdded) {
       delta = fma(o, y, delta);
-      keep_dgate(r, d, n, mul(o, activation_of<kFine>(p_.activation, score(r, d, n)).slope), dgate);
+      keep_dgate(r, d, n, activation_of<kFine>(p_.activation, score(r, d, n)).times_slope(o), dgate);
     } else if constexpr (kind == kFromOut) {
       const Activation a = relative_slope_of<kOfOut>(p_.activation, score(r, d, n));
       const F product = mul(o, y), dy = keep_dy(r, d, n, mul(a.value, o));
@@ -253,7 +253,7 @@ float BackwardRows<Product, T>::plain(const Row &r, F &dgate) const {
     } else {
       const Activation a = activation_of<kFine>(p_.activation, score(r, d, n));
       const F dy = keep_dy(r, d, n, mul(a.value, o));
-      keep_dgate(r, d, n, mul(mul(o, y), a.slope), dgate);
+      keep_dgate(r, d, n, a.times_slope(mul(o, y)), dgate);
       delta = fma(dy, y, delta);
     }
   }
@@ -272,10 +272,10 @@ float BackwardRows<Product, T>::prepared(const Row &r, int64_t, F &dgate) const 
     if (r.gate) {
       const Activation a = activation_of<kFine>(p_.activation, score(r, d, n));
       const bool added = p_.combination == GA_ADD;
-      keep_dgate(r, d, n, mul(added ? dz : mul(dz, z.value), a.slope), dgate);
+      keep_dgate(r, d, n, a.times_slope(added ? dz : mul(dz, z.value)), dgate);
       if (!added) dz = mul(dz, a.value);
     }
-    delta = fma(keep_dy(r, d, n, mul(dz, z.slope)), y, delta);
+    delta = fma(keep_dy(r, d, n, z.times_slope(dz)), y, delta);
   }
   return reduce_add(delta);
 }
@@ -306,7 +306,7 @@ float BackwardRows<Product, T>::normalized(const Row &r, int64_t h, F &dgate) co
     if (!r.gate) return dz;
     const Activation a = activation_of<kFine>(p_.activation, score(r, d, n));
     const bool added = p_.combination == GA_ADD;
-    if (keep) keep_dgate(r, d, n, mul(added ? dz : mul(dz, z), a.slope), dgate);
+    if (keep) keep_dgate(r, d, n, a.times_slope(added ? dz : mul(dz, z)), dgate);
     return added ? dz : mul(dz, a.value);
   };
   for (int64_t d = 0; d < columns; d += kWidth) {

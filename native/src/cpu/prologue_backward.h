@@ -88,7 +88,7 @@ static void backward_row(const Prologue &p, const RowPart &part, const RowBuffer
     const int n = lanes_of_row(dim, d);
     const Activation a = activation_of<kFine>(part.activation, load_row(part.gate, gate, d, n));
     const F du = load(r.dy + d);
-    store(r.dg + d, mul(mul(du, load_some(in + d, n)), a.slope));
+    store(r.dg + d, a.times_slope(mul(du, load_some(in + d, n))));
     store(r.dy + d, mul(du, a.value));
   }
   if (part.d_in.data) store_row(part.d_in, part.row(part.d_in, part.d_in_group_stride, b, s, h), r.dy, dim);

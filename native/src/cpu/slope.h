@@ -25,14 +25,18 @@ GA_INLINE Sigmoids sigmoids(F g) {
 
 struct Activation {
   F value, slope;
+  F again = set(1.0f);  // the slope is slope * again: tanh's falls below what f32 holds where its root does not
+
+  GA_ALWAYS_INLINE F times_slope(F x) const { return mul(mul(x, slope), again); }
 };
 
 template <Precision P>
 GA_INLINE Activation activation_of(ga_activation activation, F g) {
   if (activation == GA_IDENTITY) return {g, set(1.0f)};
-  if (activation == GA_TANH) {  // 1 - tanh^2 would cancel as well
-    const Sigmoids twice = sigmoids<P>(add(g, g));
-    return {tanh(g), mul(set(4.0f), mul(twice.value, twice.rest))};
+  if (activation == GA_TANH) {  // 1 / cosh^2: 1 - tanh^2 would cancel as well
+    const F e = exp_negative(min(set(kMaxExponent), abs(g)));
+    const F root = div(add(e, e), fma(e, e, set(1.0f)));
+    return {tanh(g), root, root};
   }
   const Sigmoids s = sigmoids<P>(g);
   const F slope = mul(s.value, s.rest);

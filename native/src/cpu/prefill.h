@@ -46,16 +46,22 @@ class Prefill {
   const int32_t *value_panel(int64_t key, int64_t column) const {
     return values_ + (column / kPanel * part_.value_units + (key - part_.first_packed) / Product::kPack) * kPanel;
   }
-  void prefetch_query(int64_t row) const {
+  // Inline: GCC drops calls of what only prefetches.
+  GA_ALWAYS_INLINE void prefetch_query(int64_t row) const {
     const char *at = query(row);
     for (int64_t byte = 0; byte < p_.head_dim * p_.q.element_bytes; byte += 64) __builtin_prefetch(at + byte);
   }
   void load_queries();
   void scores(int64_t first, int64_t keys);
   void softmax(int64_t first, int64_t keys);
-  void softmax_row(int64_t row, const Tile &t, int64_t first, int64_t keys);
+  KeyRange columns_seen(int64_t row, int64_t first, int64_t keys) const {
+    const int64_t lo = sees_[row].lo, hi = sees_[row].hi, end = first + keys;
+    return {(lo > first ? lo : first) - first, (hi < end ? hi : end) - first};
+  }
+  void raise_reference(int64_t row, const Tile &t, int64_t first, int64_t keys);
   void cap_row(int64_t row, int64_t lo, int64_t hi);
-  float row_reference(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const;
+  float highest_score(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const;
+  void weigh_row(int64_t row, const Tile &t, int64_t first, int64_t keys);
   void store_weights(int64_t row, int64_t key, F low, F high);
   void accumulate(int64_t first, int64_t keys);
   void accumulate_exactly(const Tile &t, int64_t first, int64_t from, int64_t to, int64_t column);
@@ -172,13 +178,15 @@ void Prefill<Product, T>::scores(int64_t first, int64_t keys) {
   }
 }
 
+// References of a tile's rows before their weights: each is a chain of instructions that wait for one another, so six are under way.
 template <class Product, class T>
 void Prefill<Product, T>::softmax(int64_t first, int64_t keys) {
   for (int64_t r = 0; r < rows_; r += kTile) {
     const Tile t = tile_at(r);
     if (t.hi <= first || t.lo >= first + keys) continue;
+    for (int64_t i = r; i < r + t.rows; i++) raise_reference(i, t, first, keys);
     for (int64_t i = r; i < r + t.rows; i++) {
-      softmax_row(i, t, first, keys);
+      weigh_row(i, t, first, keys);
       if (first + keys < sees_[i].hi)
         continue;  // its end is near: so is that of the task, and the block before comes next
       epilogue_.prefetch(of_.query_entry, of_.query_row + position(i), query_head(i));
@@ -196,9 +204,9 @@ void Prefill<Product, T>::cap_row(int64_t row, int64_t lo, int64_t hi) {
   store(reduced, softcap_.apply(max(set(-3.40282347e38f), load(reduced))));
 }
 
-// The reference of the row's weights by its scores in this block. Panels that every row of the tile sees were reduced by the microkernel.
+// The highest score of the row in columns [lo, hi) of the block. Panels that every row of the tile sees were reduced by the microkernel.
 template <class Product, class T>
-float Prefill<Product, T>::row_reference(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const {
+float Prefill<Product, T>::highest_score(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const {
   const float *s = scores_ + row * kKeyBlock;
   float *reduced = block_max_ + row * kWidth;
   const F lowest = set(-__builtin_inff());
@@ -209,7 +217,23 @@ float Prefill<Product, T>::row_reference(int64_t row, const Tile &t, int64_t fir
     for (int64_t j = c; j < c + kPanel && j < hi; j += kWidth)
       m = max(m, keep_range(load(s + j), static_cast<int>(lo - j), static_cast<int>(hi - j), lowest));
   }
-  return RowWeights::reference(reduce_max(m), softcap_);
+  return reduce_max(m);
+}
+
+// What the row's weights refer to follows its highest score, and what was summed up before with it.
+template <class Product, class T>
+void Prefill<Product, T>::raise_reference(int64_t row, const Tile &t, int64_t first, int64_t keys) {
+  const auto [lo, hi] = columns_seen(row, first, keys);
+  if (lo >= hi) return;
+  if (softcap_.capped()) cap_row(row, lo, hi);
+  const float block = RowWeights::reference(highest_score(row, t, first, lo, hi), softcap_), maximum = maximum_[row];
+  if (!(block > maximum + kRescaleAt)) return;
+  maximum_[row] = block;
+  if (maximum == -__builtin_inff()) return;
+  const F shrink = exp2<kFine>(set(maximum - block));
+  float *y = y_ + row * y_stride_, *sum = sum_ + row * kWidth;
+  for (int64_t d = 0; d < y_stride_; d += kWidth) store(y + d, mul(load(y + d), shrink));
+  store(sum, mul(load(sum), shrink));
 }
 
 // Weights of keys key .. key + 2 vectors.
@@ -224,33 +248,18 @@ void Prefill<Product, T>::store_weights(int64_t row, int64_t key, F low, F high)
 }
 
 template <class Product, class T>
-void Prefill<Product, T>::softmax_row(int64_t row, const Tile &t, int64_t first, int64_t keys) {
+void Prefill<Product, T>::weigh_row(int64_t row, const Tile &t, int64_t first, int64_t keys) {
   constexpr int64_t step = 2 * kWidth;
-  const int64_t end = first + keys;
   // Columns that this row sees, and those that the tile multiplies: between the two, weights are 0.
-  const int64_t lo = (sees_[row].lo > first ? sees_[row].lo : first) - first;
-  const int64_t hi = (sees_[row].hi < end ? sees_[row].hi : end) - first;
+  const auto [lo, hi] = columns_seen(row, first, keys);
+  const int64_t end = first + keys;
   const int64_t tile_lo = ((t.lo > first ? t.lo : first) - first) / step * step;
   const int64_t tile_hi = round_up((t.hi < end ? t.hi : end) - first, step);
 
-  if (softcap_.capped() && lo < hi) cap_row(row, lo, hi);
-  float maximum = maximum_[row];
-  const float block = lo < hi ? row_reference(row, t, first, lo, hi) : maximum;
-  float *y = y_ + row * y_stride_;
-  F sum = load(sum_ + row * kWidth);
-  if (block > maximum + kRescaleAt) {
-    if (maximum != -__builtin_inff()) {
-      const F shrink = exp2<kFine>(set(maximum - block));
-      for (int64_t d = 0; d < y_stride_; d += kWidth) store(y + d, mul(load(y + d), shrink));
-      sum = mul(sum, shrink);
-    }
-    maximum_[row] = maximum = block;
-  }
-
   float *s = scores_ + row * kKeyBlock;
-  RowWeights weights(softcap_, maximum);
+  RowWeights weights(softcap_, maximum_[row]);
   weights.prepare(s, tile_lo, tile_hi);
-  F more = zero();
+  F sum = load(sum_ + row * kWidth), more = zero();
   const auto masked = [&](int64_t j) {
     const F low = keep_range(weights(load(s + j)), static_cast<int>(lo - j), static_cast<int>(hi - j), zero());
     const F high = keep_range(weights(load(s + j + kWidth)), static_cast<int>(lo - j) - kWidth,
@@ -261,14 +270,15 @@ void Prefill<Product, T>::softmax_row(int64_t row, const Tile &t, int64_t first,
   };
   int64_t j = tile_lo;
   for (; j < lo && j < tile_hi; j += step) masked(j);
+  F even = zero(), odd = zero();  // not the sums above: what a lambda holds lies in memory
   for (; j + step <= hi; j += step) {
     const F low = weights(load(s + j)), high = weights(load(s + j + kWidth));
-    sum = add(sum, low);
-    more = add(more, high);
+    even = add(even, low);
+    odd = add(odd, high);
     store_weights(row, j, low, high);
   }
   for (; j < tile_hi; j += step) masked(j);
-  store(sum_ + row * kWidth, add(sum, more));
+  store(sum_ + row * kWidth, add(add(sum, more), add(even, odd)));
 }
 
 template <class Product, class T>

@@ -8,7 +8,6 @@
 namespace ga {
 namespace {
 
-constexpr int64_t kFoldBytes = 128;  // what decode knows of one fold, at most
 constexpr int64_t kMaxRows = int64_t{1} << 48;
 
 int64_t power_of_two(int64_t least) {
@@ -114,11 +113,11 @@ int64_t thread_bytes(const Problem &p, const Geometry &g, const Schedule &s, con
     own.take(rows, 3 * g.width * 4);                                // sum, maximum of a key block, running maximum
     own.take(rows, 2 * 8);                                          // the keys it sees
   } else {
-    own.take(part.query_lanes(g.fold), Schedule::query_units(p.head_dim, g.width) * 4);  // Q, packed
-    own.take(part.lanes, kDecodeTile * 4);                                               // products of one tile of keys
-    own.take(part.lanes, kDecodeTile * 4);                                               // their scores
-    own.take(part.query_lanes(g.width) / g.fold, kFoldBytes);  // which products are summed together
+    own.take(part.lanes, Schedule::query_units(p.head_dim, g.width) * 4);  // Q, packed
+    own.take(part.lanes, kDecodeTile * 4);                                 // scores of one tile of keys
+    own.take(part.lanes, g.width / g.fold * g.width * 4);  // scores of a vector of keys, not quite summed up
     if (product_of(p, g).step > 1) {
+      own.take(part.lanes, kDecodeTile * 4);                               // the same by keys
       own.take(part.head_block * part.head_lanes, s.key_units * 4);        // Q, by units
       own.take(kDecodeTile, s.key_units * 4);                              // keys that do not lie evenly
       own.take(kDecodeTile / 2, round_up(p.head_dim_v, 2 * g.width) * 4);  // values in pairs

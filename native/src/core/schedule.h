@@ -54,15 +54,12 @@ struct Part {
   // Decode
   int64_t chunk_keys, chunks;
   int64_t head_block, head_blocks;  // key/value heads per task
-  int64_t head_lanes;  // lanes of a vector of scores that one head takes: rows, padded so that folds stay whole
+  int64_t head_lanes;  // rows of scores per head, as tile registers want them: padded to whole folds
   int64_t lanes;       // of all heads of a task: whole vectors, or a power of two under one
 
   // How much it has of each, and where that begins among all parts
   int64_t tasks, all_panels, partials;
   int64_t first_task, first_head, first_panel, first_partial, first_group;
-
-  // Rows of Q that a task of decode packs.
-  GA_ALWAYS_INLINE int64_t query_lanes(int least) const { return lanes < least ? least : lanes; }
 };
 
 // Sums over all parts, and offsets into the scratch.

@@ -2,9 +2,9 @@
 // query heads of its group; a task takes one chunk of the keys and leaves a partial result, the last task of a
 // group of heads merges them in order and gates (merge_task).
 //
-// A task takes the heads whose keys lie next to each other in memory, tile by tile. The keys of a tile are scored one after
-// another, each for all query rows of all heads: one steady walk through memory, which the hardware's prefetcher follows.
-// The tile's values are fetched meanwhile in the same order, and read from the second cache head by head.
+// A task takes the heads whose keys lie next to each other in memory, tile by tile: first all scores of the tile, then weights and
+// values, head by head, both from the second cache. Meanwhile memory is read in its own order: the tile's values while it is
+// scored, the next tile's keys while its values are added up.
 #pragma once
 
 #include <type_traits>
@@ -17,54 +17,6 @@
 
 namespace ga::GA_ISA {
 namespace {
-
-constexpr int kKeysAhead = 8;  // keys are fetched that long before they are scored; tile by tile, a tile before
-
-// Which dot products one fold sums: kFold query rows one after another, and the rows of keys they meet.
-struct Fold {
-  const int32_t *q;
-  int32_t key[kFold];         // per row of keys: keys after the first of the step,
-  int64_t head[kFold];        // bytes to its head,
-  int64_t value_head[kFold];  // and to the head of its values
-  bool first;                 // no fold before it met the same rows of keys
-};
-static_assert(sizeof(Fold) <= 128, "make_schedule counts on it");
-
-// K: rows of keys in the fold, each of which meets kFold / K query rows. Keys and values that come later are fetched into the
-// second cache meanwhile, line by line; the first is small.
-template <class Product, class T, int K, bool fetches>
-GA_INLINE F fold_products(const Fold &f, int64_t ldq, int64_t units, const char *const *keys, const char *const *values) {
-  const T *row[K], *later[K], *value[K];
-  F acc[kFold];
-#pragma GCC unroll 4
-  for (int t = 0; t < K; t++) {
-    row[t] = reinterpret_cast<const T *>(keys[f.key[t]] + f.head[t]);
-    later[t] = reinterpret_cast<const T *>(keys[f.key[t] + kKeysAhead] + f.head[t]);
-    value[t] = reinterpret_cast<const T *>(values[f.key[t]] + f.value_head[t]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < kFold; i++) acc[i] = zero();
-  const auto add_products = [&](int64_t u, int n) __attribute__((always_inline)) {
-    U x[K];
-#pragma GCC unroll 4
-    for (int t = 0; t < K; t++) {
-      x[t] = load_row_units<Product>(row[t] + u * Product::kPack, n);
-      keep(x[t]);
-      if (!fetches) continue;
-      __builtin_prefetch(later[t] + u * Product::kPack, 0, 2);
-      __builtin_prefetch(value[t] + u * Product::kPack, 0, 2);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < kFold; i++) acc[i] = Product::mac(acc[i], load_units(f.q + i * ldq + u), x[i / (kFold / K)]);
-  };
-  int64_t u = 0;
-  for (; u + 4 * kWidth <= units; u += 4 * kWidth)
-#pragma GCC unroll 4
-    for (int v = 0; v < 4; v++) add_products(u + v * kWidth, kWidth);
-  for (; u + kWidth <= units; u += kWidth) add_products(u, kWidth);
-  if (u < units) add_products(u, static_cast<int>(units - u));
-  return fold(acc);
-}
 
 // Turns scores of one row into weights in place, and brings the partial's maximum and sum up to date. The maximum follows only
 // when it grew by over 2^8, and no lane is added to another before the merge: the usual tile takes no step across lanes.
@@ -119,10 +71,10 @@ class Decode {
         partials_(shared + s.partials_offset),
         ldq_(s.query_units(p.head_dim / Product::kPack, kWidth)) {
     Scratch scratch(own);
-    q_ = scratch.take<int32_t>(part.query_lanes(kFold) * ldq_);
-    products_ = scratch.take<float>(part.lanes * kDecodeTile);
+    q_ = scratch.take<int32_t>(part.lanes * ldq_);
     scores_ = scratch.take<float[kDecodeTile]>(part.lanes);
-    folds_ = scratch.take<Fold>(part.query_lanes(kWidth) / kFold);
+    if constexpr (kTiles) products_ = scratch.take<float>(part.lanes * kDecodeTile);
+    if constexpr (!kTiles) folded_ = scratch.take<Folded>(part.lanes * kFolds);
     scratch_ = scratch;
   }
 
@@ -137,16 +89,16 @@ class Decode {
       const int64_t count = end - key < kDecodeTile ? end - key : kDecodeTile;
       if (key >= hi || key + count <= lo) continue;
       find_rows(key, static_cast<int>(count), end - key);
-      if constexpr (kTiles)
+      if constexpr (kTiles) {
         score_tiles(tiles, static_cast<int>(count));
-      else
-        score(static_cast<int>(count));
-      turn_scores(static_cast<int>(count));
-      if constexpr (kTiles)
+        turn_scores(static_cast<int>(count));
         if (all_see(key, count)) {
           accumulate_tiles(tiles, static_cast<int>(count));
           continue;
         }
+      } else {
+        score(static_cast<int>(count));
+      }
       accumulate(key, static_cast<int>(count));
     }
   }
@@ -155,20 +107,29 @@ class Decode {
 
  private:
   static constexpr bool kTiles = Product::kUnitsAtOnce > 1;
-  static constexpr int kAhead = kTiles ? kDecodeTile : kKeysAhead;
+  static constexpr int kFolds = kWidth / kFold;  // of a vector of scores
+  using Folded = float[kWidth];
 
   // Row r of head h of the task.
   Partial *partial(int64_t chunk, int64_t h, int64_t r) const {
     const int64_t index = part_.first_partial + ((block_ * part_.chunks + chunk) * part_.head_block + h) * part_.rows + r;
     return reinterpret_cast<Partial *>(partials_ + index * s_.partial_floats * 4);
   }
+  // Unit u, the first of a vector, of a packed query row: rows that are scored together lie vector by vector.
+  int32_t *query(int64_t h, int64_t r, int64_t u) const {
+    if (kTiles) return q_ + (h * part_.head_lanes + r) * ldq_ + u;
+    const int64_t first = r / kDecodeRows * kDecodeRows, left = part_.rows - first;
+    return q_ + (h * part_.rows + first) * ldq_ + u * (left < kDecodeRows ? left : kDecodeRows) + (r - first) * kWidth;
+  }
   void begin();
-  void make_folds();
   void find_rows(int64_t key, int count, int64_t left);
   void locate(const View &view, int64_t key, int64_t count, int64_t left, const char **rows) const;
+  RowsAhead ahead(const View &view, const char *const *rows, int64_t count, int64_t dims, int64_t steps) const {
+    return {rows, count, part_.head_block, view.head * view.element_bytes, dims * view.element_bytes, steps};
+  }
   void score(int count);
-  template <int rows>
-  void products(int count);
+  template <int R>
+  void fold_rows(int64_t h, int64_t r, const char *const *keys, Folded *to, RowsAhead &values) const;
   void score_tiles(typename Product::Decode &tiles, int count);
   void turn_scores(int count);
   bool all_see(int64_t key, int64_t count) const {
@@ -178,7 +139,7 @@ class Decode {
   void accumulate_tiles(typename Product::Decode &tiles, int count);
   void find_scales(int64_t key, int64_t count, int64_t h);
   void accumulate(int64_t key, int count);
-  void accumulate(int64_t h, int64_t r, int n, const Rows &values);
+  void accumulate(int64_t h, int64_t r, int n, const Rows &values, RowsAhead &next);
 
   const Problem &p_;
   const Schedule &s_;
@@ -188,58 +149,51 @@ class Decode {
   int64_t block_, chunk_, head0_;
   char *partials_;
   int64_t ldq_;
-  int32_t *q_;                    // [lane][ldq]
-  float *products_;               // [key of the tile][lane]
-  float (*scores_)[kDecodeTile];  // [lane][key of the tile]; then the weights
-  Fold *folds_;                   // of one step: one key and all lanes, or one vector
-  Scratch scratch_{nullptr};      // what is left
-  const char *key_rows_[kDecodeTile + kAhead], *value_rows_[kDecodeTile];  // of the tile, first head
-  float key_scales_[kDecodeTile], value_scales_[kDecodeTile];              // of one head of an int8 cache
+  int32_t *q_;                                                       // see query()
+  float (*scores_)[kDecodeTile];                                     // [lane][key of the tile]; then the weights
+  Folded *folded_ = nullptr;                                         // of a vector of keys: [fold][lane]
+  float *products_ = nullptr;                                        // for tiles: [key of the tile][lane]
+  Scratch scratch_{nullptr};                                         // what is left
+  const char *key_rows_[2][kDecodeTile], *value_rows_[kDecodeTile];  // of the tile, first head
+  const char **keys_ = key_rows_[0], **next_keys_ = key_rows_[1];    // and of the tile that follows,
+  int64_t next_ = -1, next_count_ = 0;                               // from this key on
+  float key_scales_[kDecodeTile], value_scales_[kDecodeTile];        // of one head of an int8 cache
 };
 
 template <class Product, class T, class K>
 void Decode<Product, T, K>::begin() {
-  const int64_t units = p_.head_dim / Product::kPack, lanes = part_.query_lanes(kFold);
-  for (int64_t i = 0; i < lanes * ldq_; i += kWidth) store_units(q_ + i, zero_units());
-  for (int64_t lane = 0; lane < lanes; lane++) {
-    const int64_t h = lane % part_.lanes / part_.head_lanes, r = lane % part_.lanes % part_.head_lanes;
-    if (h >= part_.head_block || r >= part_.rows) continue;
-    const char *from = p_.q.at(of_.query_entry, of_.query_row + r / p_.group, (head0_ + h) * p_.group + r % p_.group);
-    pack_row<Product>(reinterpret_cast<const T *>(from), units, q_ + lane * ldq_, p_.scale < 0);
-    if (lane >= part_.lanes) continue;  // a copy
-    Partial *row = partial(chunk_, h, r);
-    row->maximum = -__builtin_inff();
-    store(row->sum, zero());
-    for (int64_t d = 0; d < p_.head_dim_v; d += kWidth) store(row->y() + d, zero());
-  }
-  if constexpr (!kTiles) make_folds();
-}
-
-template <class Product, class T, class K>
-void Decode<Product, T, K>::make_folds() {
-  const int64_t shared =
-      part_.head_lanes < kFold ? part_.head_lanes : kFold;  // query rows that meet the same row of keys
-  for (int64_t lane = 0; lane < part_.query_lanes(kWidth); lane += kFold) {
-    Fold &f = folds_[lane / kFold];
-    f.q = q_ + lane % part_.query_lanes(kFold) * ldq_;
-    f.first = lane % part_.lanes % part_.head_lanes == 0;
-    for (int64_t t = 0; t < kFold / shared; t++) {
-      const int64_t at = lane + t * shared, h = at % part_.lanes / part_.head_lanes;
-      const int64_t head = h < part_.head_block ? h : 0;  // lanes that pad a vector read what is there
-      f.key[t] = static_cast<int32_t>(at / part_.lanes);
-      f.head[t] = head * p_.k.head * p_.k.element_bytes;
-      f.value_head[t] = head * p_.v.head * p_.v.element_bytes;
+  const int64_t units = p_.head_dim / Product::kPack;
+  for (int64_t i = 0; i < part_.lanes * ldq_; i += kWidth) store_units(q_ + i, zero_units());
+  for (int64_t h = 0; h < part_.head_block; h++)
+    for (int64_t r = 0; r < part_.rows; r++) {
+      const T *from = reinterpret_cast<const T *>(
+          p_.q.at(of_.query_entry, of_.query_row + r / p_.group, (head0_ + h) * p_.group + r % p_.group));
+      for (int64_t u = 0; u < units; u += kWidth)
+        pack_row<Product>(from + u * Product::kPack, units - u < kWidth ? units - u : kWidth, query(h, r, u),
+                          p_.scale < 0);
+      Partial *row = partial(chunk_, h, r);
+      row->maximum = -__builtin_inff();
+      store(row->sum, zero());
+      for (int64_t d = 0; d < p_.head_dim_v; d += kWidth) store(row->y() + d, zero());
     }
-  }
 }
 
-// Where the tile's keys and values lie, and the keys after them that are fetched. After the last of the left keys it repeats: a
+// Where the tile's keys and values lie, and the keys of the tile that follows. After the last of the left keys it repeats: a
 // step may take a vector of keys at once.
 template <class Product, class T, class K>
 void Decode<Product, T, K>::find_rows(int64_t key, int count, int64_t left) {
-  const int64_t values = round_up(count, kWidth);
-  locate(p_.k, key, kTiles ? kDecodeTile + kAhead : values + kAhead, left, key_rows_);
-  locate(p_.v, key, values, left, value_rows_);
+  if (key == next_) {
+    const char **keys = keys_;
+    keys_ = next_keys_;
+    next_keys_ = keys;
+  } else {
+    locate(p_.k, key, kDecodeTile, left, keys_);
+    if (!kTiles) ahead(p_.k, keys_, left < kDecodeTile ? left : kDecodeTile, p_.head_dim, 1).some();
+  }
+  next_ = key + count;
+  next_count_ = left - count < kDecodeTile ? left - count : kDecodeTile;
+  if (next_count_ > 0) locate(p_.k, next_, kDecodeTile, left - count, next_keys_);
+  locate(p_.v, key, round_up(count, kWidth), left, value_rows_);
 }
 
 template <class Product, class T, class K>
@@ -253,37 +207,72 @@ void Decode<Product, T, K>::locate(const View &view, int64_t key, int64_t count,
   }
 }
 
-// products_ of the tile: one key after another, all lanes of it; a vector that has room for several keys takes them together.
+// Dot products of R query rows of a head and kFold keys, not quite summed up. They wait in registers: a key is read once.
 template <class Product, class T, class K>
-template <int rows>
-void Decode<Product, T, K>::products(int count) {
-  const int64_t units = p_.head_dim / Product::kPack;
-  const int step = part_.lanes < kWidth ? static_cast<int>(kWidth / part_.lanes) : 1;
-  for (int j = 0; j < count; j += step) {
-    const char *const *keys = key_rows_ + j, *const *values = value_rows_ + j;
-    const Fold *f = folds_;
-    for (int64_t lane = 0; lane < part_.query_lanes(kWidth); lane += kWidth) {
-      F folded[kWidth / kFold];
+template <int R>
+void Decode<Product, T, K>::fold_rows(int64_t h, int64_t r, const char *const *keys, Folded *to,
+                                      RowsAhead &values) const {
+  const int64_t units = p_.head_dim / Product::kPack, head = h * p_.k.head * p_.k.element_bytes;
+  const int32_t *q = query(h, r, 0);
+  const K *key[kFold];
+  F acc[R][kFold];
 #pragma GCC unroll 4
-      for (int i = 0; i < kWidth / kFold; i++, f++)
-        folded[i] = f->first ? fold_products<Product, K, rows, true>(*f, ldq_, units, keys, values)
-                             : fold_products<Product, K, rows, false>(*f, ldq_, units, keys, values);
-      store(products_ + j * part_.lanes + lane, join(folded));
-    }
+  for (int t = 0; t < kFold; t++) {
+    key[t] = reinterpret_cast<const K *>(keys[t] + head);
+#pragma GCC unroll 4
+    for (int i = 0; i < R; i++) acc[i][t] = zero();
   }
+  const auto add_products = [&](int64_t u, int n) __attribute__((always_inline)) {
+    values.some();
+    U x[kFold];
+#pragma GCC unroll 4
+    for (int t = 0; t < kFold; t++) {
+      x[t] = load_row_units<Product>(key[t] + u * Product::kPack, n);
+      keep(x[t]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < R; i++) {
+      const U y = load_units(q + u * R + i * kWidth);
+#pragma GCC unroll 4
+      for (int t = 0; t < kFold; t++) acc[i][t] = Product::mac(acc[i][t], y, x[t]);
+    }
+  };
+  int64_t u = 0;
+  for (; u + kWidth <= units; u += kWidth) add_products(u, kWidth);
+  if (u < units) add_products(u, static_cast<int>(units - u));
+#pragma GCC unroll 4
+  for (int i = 0; i < R; i++) store(to[i], fold(acc[i]));
 }
 
 template <class Product, class T, class K>
 void Decode<Product, T, K>::score(int count) {
-  if (part_.head_lanes >= kFold)
-    products<1>(count);
-  else if (part_.head_lanes * 2 == kFold)
-    products<2>(count);
-  else
-    products<kFold>(count);
+  const int64_t calls = part_.head_block * ceil_div(part_.rows, kDecodeRows);
+  RowsAhead values = ahead(p_.v, value_rows_, count, p_.head_dim_v,
+                           calls * ceil_div(count, kWidth) * kFolds * ceil_div(p_.head_dim, kWidth * Product::kPack));
+  for (int j = 0; j < count; j += kWidth) {
+    for (int f = 0; f < kFolds; f++)
+      for (int64_t h = 0; h < part_.head_block; h++)
+        for (int64_t r = 0; r < part_.rows; r += kDecodeRows) {
+          const char *const *keys = keys_ + j + f * kFold;
+          Folded *to = folded_ + f * part_.lanes + h * part_.head_lanes + r;
+          switch (part_.rows - r) {
+            case 1: fold_rows<1>(h, r, keys, to, values); break;
+            case 2: fold_rows<2>(h, r, keys, to, values); break;
+            case 3: fold_rows<3>(h, r, keys, to, values); break;
+            default: fold_rows<4>(h, r, keys, to, values);
+          }
+        }
+    for (int64_t h = 0; h < part_.head_block; h++)
+      for (int64_t lane = h * part_.head_lanes; lane < h * part_.head_lanes + part_.rows; lane++) {
+        F folds[kFolds];
+#pragma GCC unroll 4
+        for (int f = 0; f < kFolds; f++) folds[f] = load(folded_[f * part_.lanes + lane]);
+        store(scores_[lane] + j, join(folds));
+      }
+  }
 }
 
-// The same head by head, in registers of 16 keys; meanwhile the next tile's keys and this one's values are fetched in the order of memory.
+// The same in registers of 16 keys; meanwhile the next tile's keys and this one's values are fetched in the order of memory.
 template <class Product, class T, class K>
 void Decode<Product, T, K>::score_tiles(typename Product::Decode &tiles, int count) {
   const int64_t rows = kDecodeTile * part_.head_block, calls = part_.head_block * tiles.steps(),
@@ -292,7 +281,7 @@ void Decode<Product, T, K>::score_tiles(typename Product::Decode &tiles, int cou
   const auto fetch = [&] {
     for (int64_t n = 0; n < each && next < rows; n++, next++) {
       const int64_t j = next / part_.head_block, h = next % part_.head_block;
-      const char *key = key_rows_[j + kAhead] + h * p_.k.head * p_.k.element_bytes;
+      const char *key = (next_count_ > 0 ? next_keys_ : keys_)[j] + h * p_.k.head * p_.k.element_bytes;
       const char *value = value_rows_[j < count ? j : count - 1] + h * p_.v.head * p_.v.element_bytes;
       for (int64_t byte = 0; byte < p_.head_dim * p_.k.element_bytes; byte += 64) __builtin_prefetch(key + byte, 0, 2);
       for (int64_t byte = 0; byte < p_.head_dim_v * p_.v.element_bytes; byte += 64)
@@ -300,7 +289,7 @@ void Decode<Product, T, K>::score_tiles(typename Product::Decode &tiles, int cou
     }
   };
   for (int64_t h = 0; h < part_.head_block; h++)
-    tiles.score(key_rows_, count, h, h * p_.k.head * p_.k.element_bytes, products_, fetch);
+    tiles.score(keys_, count, h, h * p_.k.head * p_.k.element_bytes, products_, fetch);
 }
 
 // From products_ to scores_: by lanes.
@@ -330,9 +319,13 @@ void Decode<Product, T, K>::find_scales(int64_t key, int64_t count, int64_t h) {
   }
 }
 
-// Weights and values of the tile: head by head, rows that see the same keys together.
+// Weights and values of the tile: head by head, rows that see the same keys together. The keys of the next tile are fetched
+// meanwhile, in the order of memory.
 template <class Product, class T, class K>
 void Decode<Product, T, K>::accumulate(int64_t key, int count) {
+  const int64_t passes = of_.queries * part_.head_block * ceil_div(p_.group, kDecodeRows);
+  RowsAhead next = ahead(p_.k, next_keys_, next_count_, p_.head_dim,
+                         passes * value_steps<typename Product::ByUnit>(p_.head_dim_v, p_.group, count));
   for (int64_t i = 0; i < of_.queries; i++) {
     const KeyRange sees = visible_keys(p_, of_, i);
     const int64_t lo = sees.lo > key ? sees.lo - key : 0, hi = sees.hi < key + count ? sees.hi - key : count;
@@ -348,7 +341,7 @@ void Decode<Product, T, K>::accumulate(int64_t key, int count) {
             float *s = scores_[h * part_.head_lanes + r + row];
             __builtin_memmove(s, s + lo, sizeof(float) * (hi - lo));
           }
-        accumulate(h, r, n, values);
+        accumulate(h, r, n, values, next);
       }
     }
   }
@@ -370,7 +363,7 @@ void Decode<Product, T, K>::accumulate_tiles(typename Product::Decode &tiles, in
 }
 
 template <class Product, class T, class K>
-void Decode<Product, T, K>::accumulate(int64_t h, int64_t r, int n, const Rows &values) {
+void Decode<Product, T, K>::accumulate(int64_t h, int64_t r, int n, const Rows &values, RowsAhead &next) {
   Partial *row[kDecodeRows];
   float(*weights)[kDecodeTile] = scores_ + h * part_.head_lanes + r;
   for (int g = 0; g < n; g++) {
@@ -381,10 +374,10 @@ void Decode<Product, T, K>::accumulate(int64_t h, int64_t r, int n, const Rows &
     if (sizeof(K) == 1) multiply_by(value_scales_, weights[g]);
   }
   switch (n) {
-    case 1: return add_values<typename Product::ByUnit, K, 1>(weights, values, p_.head_dim_v, row);
-    case 2: return add_values<typename Product::ByUnit, K, 2>(weights, values, p_.head_dim_v, row);
-    case 3: return add_values<typename Product::ByUnit, K, 3>(weights, values, p_.head_dim_v, row);
-    default: return add_values<typename Product::ByUnit, K, 4>(weights, values, p_.head_dim_v, row);
+    case 1: return add_values<typename Product::ByUnit, K, 1>(weights, values, p_.head_dim_v, row, next);
+    case 2: return add_values<typename Product::ByUnit, K, 2>(weights, values, p_.head_dim_v, row, next);
+    case 3: return add_values<typename Product::ByUnit, K, 3>(weights, values, p_.head_dim_v, row, next);
+    default: return add_values<typename Product::ByUnit, K, 4>(weights, values, p_.head_dim_v, row, next);
   }
 }
 

@@ -360,8 +360,7 @@ GA_ALWAYS_INLINE void Backward<Product, T>::weigh_vector(int64_t row, int64_t at
   // In f32 the difference is formed before it goes to powers of two: L may be large, and would be rounded once more. The score is
   // rounded as it was in L where one key had all the weight.
   p = kPack == 2 ? exp2<kCoarse>(fma(s, set(softcap_.factor()), set(-row_lse_[row])))
-                 : exp_negative(min(set(-kLeastExponent / kLog2E),
-                                    sub(set(row_lse_[row]), mul(s, set(softcap_.natural_factor())))));
+                 : exp_negative_to_zero(sub(set(row_lse_[row]), mul(s, set(softcap_.natural_factor()))));
   ds = mul(p, sub(load(dp_tile_ + in_tile), set(row_delta_[row])));
   if constexpr (capped) ds = mul(ds, slope);
   if constexpr (masked) {

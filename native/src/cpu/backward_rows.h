@@ -247,7 +247,7 @@ float BackwardRows<Product, T>::plain(const Row &r, F &dgate) const {
     } else if constexpr (kind == kFromOut) {
       const Activation a = relative_slope_of<kOfOut>(p_.activation, score(r, d, n));
       const F product = mul(o, y), dy = keep_dy(r, d, n, mul(a.value, o));
-      keep_dgate(r, d, n, mul(product, a.slope), dgate);
+      keep_dgate(r, d, n, a.times_slope(product), dgate);
       // Products with V will use dY as it was rounded: so does Delta, or their difference would not cancel where it should.
       delta = Product::kPack == 2 ? fma(dy, mul(y, reciprocal_estimate(a.value)), delta) : add(delta, product);
     } else {
@@ -339,9 +339,9 @@ float BackwardRows<Product, T>::folded(const Row &r, F &dgate, float &lse, float
   }
   const float dot = reduce_add(sum);
   const Activation a = relative_slope_of<kOfOut>(p_.activation, r.score);
-  const float factor = first_of(a.value), relative = first_of(a.slope);
+  const float factor = first_of(a.value);
   const float own = from_out_ ? dot : dot * factor;
-  dgate = keep_range(set(own * relative), 0, 1, zero());
+  dgate = keep_range(a.times_slope(set(own)), 0, 1, zero());
   delta = from_out_ ? (dot == 0 ? 0.0f : dot / factor) : dot;
   if (lse != -__builtin_inff()) lse -= kLn2 * log2_scalar(factor);
   return own;

@@ -52,6 +52,22 @@ GA_INLINE F exp_negative(F x) {
   return power_of_two<kFine>(t, fnma(x, set(kLog2ELow), fnma(x, set(kLog2E), minus_floor)));
 }
 
+// 2^S e^-x for x from -43 to scaled_limit(S): accurate where e^-x is below the least normal number, until it is scaled back.
+constexpr float scaled_limit(int s) { return (125.0f + static_cast<float>(s)) / kLog2E; }
+template <int S>
+GA_INLINE F exp_negative_scaled(F x) {
+  const F t = mul(x, set(-kLog2E));
+  const F minus_floor = sub(fraction(t), t);
+  return power_of_two<kFine>(sub(set(static_cast<float>(S)), minus_floor),
+                             fnma(x, set(kLog2ELow), fnma(x, set(kLog2E), minus_floor)));
+}
+
+// e^-x down to 0.
+GA_INLINE F exp_negative_to_zero(F x) {
+  if constexpr (kLeastExponent < -149) return exp_negative(min(set(-kLeastExponent / kLog2E), x));
+  return mul(exp_negative_scaled<64>(min(set(scaled_limit(64)), x)), set(0x1p-64f));
+}
+
 // 1 / (1 + e^-g), whose denominator stays between 1 and 2^127: no overflow, no cancellation.
 template <Precision P>
 GA_INLINE F sigmoid(F g) {

@@ -66,8 +66,9 @@ record Comparison(Section section, String name, List<Entry> entries) {
             List.of(Workload.STEP_1024_UNGATED, Workload.STEP_1024_HEADWISE, Workload.STEP_1024),
             List.of(Workload.STEP_2048));
 
-    private static final List<Implementation> TRAINERS =
-            Arrays.stream(Trainer.Kind.values()).map(Trainer.Kind::implementation).toList();
+    private static final List<Implementation> TRAINERS = Arrays.stream(Trainer.Kind.values())
+            .map(Trainer.Kind::implementation)
+            .toList();
 
     /** Who pads computes the whole batch. */
     private static final List<Implementation> BATCHES = List.of(

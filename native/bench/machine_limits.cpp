@@ -167,11 +167,13 @@ int64_t
 read_lines(const char *from, int64_t bytes, bool ahead) {
   Line sum[4] = {};
   const Line *line = reinterpret_cast<const Line *>(from);
-  for (int64_t i = 0; i < bytes / 64; i += 4)
-    for (int j = 0; j < 4; j++) {
-      sum[j] |= line[i + j];
-      if (ahead) __builtin_prefetch(&line[i + j + 64]);
-    }
+  for (int64_t i = 0; i < bytes / 64; i += 4) {
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) sum[j] |= line[i + j];  // unrolled, or the sums lie in memory
+    if (!ahead) continue;
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) __builtin_prefetch(&line[i + j + 64]);
+  }
   return (sum[0] | sum[1] | sum[2] | sum[3])[0];
 }
 

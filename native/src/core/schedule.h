@@ -54,8 +54,8 @@ struct Part {
   // Decode
   int64_t chunk_keys, chunks;
   int64_t head_block, head_blocks;  // key/value heads per task
-  int64_t head_lanes;  // rows of scores per head, as tile registers want them: padded to whole folds
-  int64_t lanes;       // of all heads of a task: whole vectors, or a power of two under one
+  int64_t head_lanes;               // rows of scores per head, as tile registers want them: padded to whole folds
+  int64_t lanes;                    // of all heads of a task: whole vectors, or a power of two under one
 
   // How much it has of each, and where that begins among all parts
   int64_t tasks, all_panels, partials;

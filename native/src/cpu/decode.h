@@ -137,7 +137,7 @@ class Decode {
     return last.lo <= key && key + count <= first.hi;
   }
   void accumulate_tiles(typename Product::Decode &tiles, int count);
-  void find_scales(int64_t key, int64_t count, int64_t h);
+  void find_scales(int64_t from, int64_t count, int64_t h);
   void accumulate(int64_t key, int count);
   void accumulate(int64_t h, int64_t r, int n, const Rows &values, RowsAhead &next);
 
@@ -149,15 +149,16 @@ class Decode {
   int64_t block_, chunk_, head0_;
   char *partials_;
   int64_t ldq_;
-  int32_t *q_;                                                       // see query()
-  float (*scores_)[kDecodeTile];                                     // [lane][key of the tile]; then the weights
-  Folded *folded_ = nullptr;                                         // of a vector of keys: [fold][lane]
-  float *products_ = nullptr;                                        // for tiles: [key of the tile][lane]
-  Scratch scratch_{nullptr};                                         // what is left
-  const char *key_rows_[2][kDecodeTile], *value_rows_[kDecodeTile];  // of the tile, first head
-  const char **keys_ = key_rows_[0], **next_keys_ = key_rows_[1];    // and of the tile that follows,
-  int64_t next_ = -1, next_count_ = 0;                               // from this key on
-  float key_scales_[kDecodeTile], value_scales_[kDecodeTile];        // of one head of an int8 cache
+  int32_t *q_;                                                                // see query()
+  float (*scores_)[kDecodeTile];                                              // [lane][key of the tile]; then the weights
+  Folded *folded_ = nullptr;                                                  // of a vector of keys: [fold][lane]
+  float *products_ = nullptr;                                                 // for tiles: [key of the tile][lane]
+  Scratch scratch_{nullptr};                                                  // what is left
+  const char *key_rows_[2][kDecodeTile], *value_rows_[kDecodeTile];           // of the tile, first head
+  const char **keys_ = key_rows_[0], **next_keys_ = key_rows_[1];             // and of the tile that follows,
+  int64_t next_ = -1, next_count_ = 0;                                        // from this key on
+  const char *key_scale_rows_[kDecodeTile], *value_scale_rows_[kDecodeTile];  // of an int8 cache,
+  float key_scales_[kDecodeTile], value_scales_[kDecodeTile];                 // and those of one of its heads
 };
 
 template <class Product, class T, class K>
@@ -194,17 +195,20 @@ void Decode<Product, T, K>::find_rows(int64_t key, int count, int64_t left) {
   next_count_ = left - count < kDecodeTile ? left - count : kDecodeTile;
   if (next_count_ > 0) locate(p_.k, next_, kDecodeTile, left - count, next_keys_);
   locate(p_.v, key, round_up(count, kWidth), left, value_rows_);
+  if (sizeof(K) > 1) return;
+  locate(p_.k_scale, key, count, left, key_scale_rows_);
+  locate(p_.v_scale, key, count, left, value_scale_rows_);
 }
 
 template <class Product, class T, class K>
 void Decode<Product, T, K>::locate(const View &view, int64_t key, int64_t count, int64_t left, const char **rows) const {
-  const char *first = p_.key(view, of_, key, head0_);
-  const int64_t stride = view.sequence * view.element_bytes;
-  const bool paged = of_.pages != nullptr;
-  for (int64_t j = 0; j < count; j++) {
-    const int64_t at = j < left ? j : left - 1;
-    rows[j] = paged ? p_.key(view, of_, key + at, head0_) : first + at * stride;
+  const int64_t stride = view.sequence * view.element_bytes, there = left < count ? left : count;
+  for (int64_t j = 0; j < there;) {  // one run per page
+    const char *row = p_.key(view, of_, key + j, head0_);
+    const int64_t run = of_.pages ? j + p_.page_size - (of_.key_row + key + j) % p_.page_size : there;
+    for (; j < run && j < there; j++, row += stride) rows[j] = row;
   }
+  for (int64_t j = there; j < count; j++) rows[j] = rows[there - 1];
 }
 
 // Dot products of R query rows of a head and kFold keys, not quite summed up. They wait in registers: a key is read once.
@@ -312,10 +316,13 @@ void Decode<Product, T, K>::turn_scores(int count) {
 }
 
 template <class Product, class T, class K>
-void Decode<Product, T, K>::find_scales(int64_t key, int64_t count, int64_t h) {
+void Decode<Product, T, K>::find_scales(int64_t from, int64_t count, int64_t h) {
+  const auto scale = [&](const char *const *rows, const View &view, int64_t j) {
+    return j < count ? *reinterpret_cast<const float *>(rows[from + j] + h * view.head * 4) : 0;
+  };
   for (int64_t j = 0; j < kDecodeTile; j++) {
-    key_scales_[j] = j < count ? p_.scale_of(p_.k_scale, of_, key + j, head0_ + h) : 0;
-    value_scales_[j] = j < count ? p_.scale_of(p_.v_scale, of_, key + j, head0_ + h) : 0;
+    key_scales_[j] = scale(key_scale_rows_, p_.k_scale, j);
+    value_scales_[j] = scale(value_scale_rows_, p_.v_scale, j);
   }
 }
 
@@ -331,7 +338,7 @@ void Decode<Product, T, K>::accumulate(int64_t key, int count) {
     const int64_t lo = sees.lo > key ? sees.lo - key : 0, hi = sees.hi < key + count ? sees.hi - key : count;
     if (lo >= hi) continue;
     for (int64_t h = 0; h < part_.head_block; h++) {
-      if (sizeof(K) == 1) find_scales(key + lo, hi - lo, h);
+      if (sizeof(K) == 1) find_scales(lo, hi - lo, h);
       const Rows values = {value_rows_ + lo, h * p_.v.head * p_.v.element_bytes, static_cast<int>(hi - lo)};
       for (int32_t g = 0; g < p_.group; g += kDecodeRows) {
         const int n = p_.group - g < kDecodeRows ? p_.group - g : kDecodeRows;

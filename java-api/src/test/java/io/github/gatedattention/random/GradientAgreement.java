@@ -11,8 +11,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * How well many gradients agree: each element within its bound, and all together beside one evaluation of the same formulas in f32
- * and the call's type, rounded alike, by the root mean square of the errors as shares of the elements' bounds: as shares of magnitudes
- * one gradient of scores in the thousands would speak for all.
+ * and the call's type, rounded alike, by the root mean square of the errors as shares of the elements' magnitudes.
  */
 final class GradientAgreement {
     /** Below this magnitude the steps of f16 say more than the arithmetic does. */
@@ -32,17 +31,16 @@ final class GradientAgreement {
     @Nullable
     String add(int n, DoubleTensor actual, ExpectedGradient expected, DataType type) {
         double[] exact = expected.exact().values();
-        DoubleTensor bound = expected.boundOf(type);
         for (int at = 0; at < exact.length; at++) {
             double magnitude = expected.magnitude().values()[at];
-            double single = (Floats.round(type, expected.single().values()[at]) - exact[at]) / bound.values()[at];
-            double own = (actual.values()[at] - exact[at]) / bound.values()[at];
+            double single = (Floats.round(type, expected.single().values()[at]) - exact[at]) / magnitude;
+            double own = (actual.values()[at] - exact[at]) / magnitude;
             if (magnitude > LEAST && Double.isFinite(single) && Double.isFinite(own)) {
                 squares[n] += own * own;
                 singleSquares[n] += single * single;
             }
         }
-        return elements[n].add(actual, expected.exact(), bound);
+        return elements[n].add(actual, expected.exact(), expected.boundOf(type));
     }
 
     /** How many elements of gradient n were compared. */

@@ -16,10 +16,10 @@ struct Sigmoids {
   F value, value_units, rest_units, slope_units;
 };
 
+// Coarsely, the value is the very one that the forward pass multiplied with: what O holds of it divides out.
 template <Precision P>
 GA_INLINE Sigmoids sigmoids(F g) {
-  if constexpr (
-      P == kCoarse) {  // the value is the very one that the forward pass multiplied with: what O holds of it divides out
+  if constexpr (P == kCoarse) {
     const F e = exp2<kCoarse>(min(set(126.0f), mul(g, set(-kLog2E))));
     const F value = reciprocal_estimate(add(e, set(1.0f))), rest = mul(e, value);
     return {value, value, rest, mul(value, rest)};

@@ -74,6 +74,25 @@ TEST_P(BackwardValues, SaturatedGatesAreFiniteAndRight) {
         }
 }
 
+// Where O does not tell Y, it is computed once more: in f32, not as 16 bits would store it, or Delta would not be the sum of P dP.
+TEST_P(BackwardValues, AYThatIsComputedOnceMoreIsNotRounded) {
+  Case c = shaped_case({"", 2, 40, 40, 4, 2, 64, 64, true}, GA_F16, {.lse = true});
+  c.combination = GA_ADD;
+  add_gradients(c);
+  c.dq = own_block(c, GA_F32, c.q.extent);
+  Case given = c;
+  given.ungated = own_block(given, GA_F32, c.out.extent);  // of float64
+  Instance computes(c), reads(given);
+  ASSERT_EQ(run_backward(runtime_.handle(), computes), "");
+  ASSERT_EQ(run_backward(runtime_.handle(), reads), "");
+  for (int64_t b = 0; b < 2; ++b)
+    for (int64_t i = 0; i < 40; ++i)
+      for (int64_t h = 0; h < 4; ++h)
+        for (int64_t d = 0; d < 64; ++d)
+          ASSERT_NEAR(value_at(computes, c.dq, b, i, h, d), value_at(reads, given.dq, b, i, h, d), 1e-6)
+              << b << ' ' << i << ' ' << h << ' ' << d;
+}
+
 TEST_P(BackwardValues, EveryGroupSizeAndSinglePositions) {
   for (int32_t group = 1; group <= 16; ++group)
     for (const int64_t length : {1, 37}) {

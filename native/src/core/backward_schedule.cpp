@@ -200,13 +200,7 @@ Problem ungated_problem(const BackwardProblem &p, char *out) {
   Problem f = p;
   f.pre_gate = GA_PRE_NONE;
   f.gate = f.norm_weight = f.lse = View{};
-  f.out = {out,
-           p.seq_q * p.heads_q * p.head_dim_v,
-           int64_t{p.heads_q} * p.head_dim_v,
-           p.head_dim_v,
-           1,
-           p.q.dtype,
-           p.q.element_bytes};
+  f.out = {out, p.seq_q * p.heads_q * p.head_dim_v, int64_t{p.heads_q} * p.head_dim_v, p.head_dim_v, 1, GA_F32, 4};
   return f;
 }
 

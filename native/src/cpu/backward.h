@@ -13,6 +13,7 @@
 #include "core/thread_pool.h"
 #include "cpu/backward_fetch.h"
 #include "cpu/backward_rows.h"
+#include "cpu/scores.h"
 #include "cpu/softcap.h"
 
 namespace ga::GA_ISA {
@@ -314,7 +315,6 @@ void Backward<Product, T>::load_rows(int64_t query_block) {
 
 template <class Product, class T>
 void Backward<Product, T>::weights() {
-  const int64_t terms = score_terms<T>(s_.key_units);
   for (int64_t c = 0; c < keys_; c += kPanel) {
     const int32_t *keys = keys_by_dims_ + c * s_.key_units, *values = values_by_dims_ + c * s_.value_units;
     for (int64_t r = 0; r < rows_; r += kTile) {
@@ -325,16 +325,9 @@ void Backward<Product, T>::weights() {
       }
       const bool all = t.lo_all <= c && c + kPanel <= t.hi_all;
       const int64_t columns = all || t.hi - c > kPanel ? kPanel : t.hi - c;
-      // In the chunks of the forward pass: where its L was made of the same scores, a weight near 1 comes out as one.
-      for (int64_t u = 0; u < s_.key_units; u += terms) {
-        const int64_t n = s_.key_units - u < terms ? s_.key_units - u : terms;
-        const int32_t *q = q_ + r * s_.key_units + u;
-        if (u == 0)
-          multiply<Product, kStore>(t.rows, columns, q, s_.key_units, keys, n, score_tile_, kPanel, values);
-        else
-          multiply<Product, kAccumulate>(t.rows, columns, q, s_.key_units, keys + u * kPanel, n, score_tile_, kPanel,
-                                         values);
-      }
+      Ahead ahead(values, s_.key_units);
+      multiply_scores<Product, T, false>(t.rows, columns, q_ + r * s_.key_units, keys, s_.key_units, score_tile_, kPanel,
+                                         ahead);
       if (needs_ds_)
         multiply<Product, kStore>(t.rows, columns, dy_rows_ + r * s_.value_units, s_.value_units, values, s_.value_units,
                                   dp_tile_, kPanel, keys);

@@ -53,18 +53,13 @@ struct Bf16Product {
 };
 #endif
 
-// Terms of a score that one accumulator sums: over all of head_dim, f32 would round too often for its error bound. The bounds
-// of 16-bit types leave room for it.
-template <class T>
-GA_ALWAYS_INLINE int64_t score_terms(int64_t units) {
-  return sizeof(T) < 4 ? units : units < 64 ? kScoreTerms : 2 * kScoreTerms;
-}
-
 enum Finish {
   kStore,          // C = A B
   kStoreMax,       // C = A B, and row_max [6 x vector] = max(row_max, the tile's columns)
   kAccumulate,     // C += A B, added at the end: the error grows with the number of tiles, not of products
   kAccumulateMax,  // both
+  kJoin,           // C += A B + half, half being [6 x panel]
+  kJoinMax,
 };
 
 enum Operand {
@@ -72,27 +67,28 @@ enum Operand {
   kColumns  // A[i][k] at k * lda + i
 };
 
-// With each unit one cache line is fetched from `ahead` on, into the second cache: panels come from a farther one, and the
-// tile that first met a new panel would wait for most of it.
+// Units of A and B are `step` apart. With each, one cache line is fetched from `ahead` on, into the second cache: panels come from a
+// farther one, and the tile that first met a new panel would wait for most of it.
 template <class Product, Finish finish, Operand operand, int rows, int vectors>
 [[gnu::noinline]] static void tile(const int32_t *a, int64_t lda, const int32_t *b, int64_t units, float *c, int64_t ldc,
-                                   float *row_max, const int32_t *ahead) {
+                                   float *row_max, const int32_t *ahead, int64_t step, const float *half) {
   F acc[rows][vectors];
 #pragma GCC unroll 8
   for (int i = 0; i < rows; i++)
 #pragma GCC unroll 8
     for (int j = 0; j < vectors; j++) acc[i][j] = zero();
-  for (int64_t k = 0; k < units; k++) {
+  for (int64_t n = 0; n < units; n++) {
     U column[vectors];
 #pragma GCC unroll 8
     for (int j = 0; j < vectors; j++) column[j] = load_units(b + j * kWidth);
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
-      const U broadcast = broadcast_unit(operand == kRows ? a + i * lda + k : a + k * lda + i);
+      const U broadcast = broadcast_unit(operand == kRows ? a + i * lda : a + i);
 #pragma GCC unroll 8
       for (int j = 0; j < vectors; j++) acc[i][j] = Product::mac(acc[i][j], broadcast, column[j]);
     }
-    b += kPanel;
+    a += operand == kRows ? step : step * lda;
+    b += step * kPanel;
     __builtin_prefetch(ahead, 0, 2);
     ahead += kLineUnits;
   }
@@ -101,10 +97,12 @@ template <class Product, Finish finish, Operand operand, int rows, int vectors>
 #pragma GCC unroll 8
     for (int j = 0; j < vectors; j++) {
       float *to = c + i * ldc + j * kWidth;
-      if constexpr (finish == kAccumulate || finish == kAccumulateMax) acc[i][j] = add(acc[i][j], load(to));
+      if constexpr (finish == kJoin || finish == kJoinMax)
+        acc[i][j] = add(acc[i][j], load(half + i * kPanel + j * kWidth));
+      if constexpr (finish != kStore && finish != kStoreMax) acc[i][j] = add(acc[i][j], load(to));
       store(to, acc[i][j]);
     }
-    if constexpr (finish == kStoreMax || finish == kAccumulateMax) {
+    if constexpr (finish == kStoreMax || finish == kAccumulateMax || finish == kJoinMax) {
       F m = acc[i][0];
 #pragma GCC unroll 8
       for (int j = 1; j < vectors; j++) m = max(m, acc[i][j]);
@@ -115,14 +113,14 @@ template <class Product, Finish finish, Operand operand, int rows, int vectors>
 
 template <class Product, Finish finish, Operand operand, int vectors>
 static inline void tile_rows(int rows, const int32_t *a, int64_t lda, const int32_t *b, int64_t units, float *c,
-                             int64_t ldc, float *row_max, const int32_t *ahead) {
+                             int64_t ldc, float *row_max, const int32_t *ahead, int64_t step, const float *half) {
   switch (rows) {
-    case 6: return tile<Product, finish, operand, 6, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
-    case 5: return tile<Product, finish, operand, 5, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
-    case 4: return tile<Product, finish, operand, 4, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
-    case 3: return tile<Product, finish, operand, 3, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
-    case 2: return tile<Product, finish, operand, 2, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
-    default: return tile<Product, finish, operand, 1, vectors>(a, lda, b, units, c, ldc, row_max, ahead);
+    case 6: return tile<Product, finish, operand, 6, vectors>(a, lda, b, units, c, ldc, row_max, ahead, step, half);
+    case 5: return tile<Product, finish, operand, 5, vectors>(a, lda, b, units, c, ldc, row_max, ahead, step, half);
+    case 4: return tile<Product, finish, operand, 4, vectors>(a, lda, b, units, c, ldc, row_max, ahead, step, half);
+    case 3: return tile<Product, finish, operand, 3, vectors>(a, lda, b, units, c, ldc, row_max, ahead, step, half);
+    case 2: return tile<Product, finish, operand, 2, vectors>(a, lda, b, units, c, ldc, row_max, ahead, step, half);
+    default: return tile<Product, finish, operand, 1, vectors>(a, lda, b, units, c, ldc, row_max, ahead, step, half);
   }
 }
 
@@ -130,15 +128,18 @@ static inline void tile_rows(int rows, const int32_t *a, int64_t lda, const int3
 template <class Product, Finish finish, Operand operand = kRows>
   requires(Product::kUnitsAtOnce == 1)
 static inline void multiply(int rows, int64_t columns, const int32_t *a, int64_t lda, const int32_t *b, int64_t units,
-                            float *c, int64_t ldc, const int32_t *ahead, float *row_max = nullptr) {
+                            float *c, int64_t ldc, const int32_t *ahead, float *row_max = nullptr, int64_t step = 1,
+                            const float *half = nullptr) {
   const int vectors = columns >= kPanel ? kPanelVectors : static_cast<int>(ceil_div(columns, kWidth));
   if (vectors == kPanelVectors)
-    return tile_rows<Product, finish, operand, kPanelVectors>(rows, a, lda, b, units, c, ldc, row_max, ahead);
+    return tile_rows<Product, finish, operand, kPanelVectors>(rows, a, lda, b, units, c, ldc, row_max, ahead, step, half);
   if constexpr (kPanelVectors > 3)
-    if (vectors == 3) return tile_rows<Product, finish, operand, 3>(rows, a, lda, b, units, c, ldc, row_max, ahead);
+    if (vectors == 3)
+      return tile_rows<Product, finish, operand, 3>(rows, a, lda, b, units, c, ldc, row_max, ahead, step, half);
   if constexpr (kPanelVectors > 2)
-    if (vectors == 2) return tile_rows<Product, finish, operand, 2>(rows, a, lda, b, units, c, ldc, row_max, ahead);
-  return tile_rows<Product, finish, operand, 1>(rows, a, lda, b, units, c, ldc, row_max, ahead);
+    if (vectors == 2)
+      return tile_rows<Product, finish, operand, 2>(rows, a, lda, b, units, c, ldc, row_max, ahead, step, half);
+  return tile_rows<Product, finish, operand, 1>(rows, a, lda, b, units, c, ldc, row_max, ahead, step, half);
 }
 
 }  // namespace ga::GA_ISA

@@ -10,6 +10,7 @@
 #include "core/mask.h"
 #include "cpu/epilogue.h"
 #include "cpu/pack.h"
+#include "cpu/scores.h"
 #include "cpu/weights.h"
 
 namespace ga::GA_ISA {
@@ -150,7 +151,7 @@ void Prefill<Product, T>::load_queries() {
 
 template <class Product, class T>
 void Prefill<Product, T>::scores(int64_t first, int64_t keys) {
-  const int64_t units = s_.key_units, terms = score_terms<T>(units);
+  const int64_t units = s_.key_units;
   for (int64_t c = 0; c < keys; c += kPanel) {
     const int64_t key = first + c;
     const int32_t *panel = key_panel(key);
@@ -161,19 +162,9 @@ void Prefill<Product, T>::scores(int64_t first, int64_t keys) {
       const bool all = t.lo_all <= key && key + kPanel <= t.hi_all;
       const int64_t columns = all ? kPanel : t.hi - key;
       float *to = scores_ + r * kKeyBlock + c, *row_max = block_max_ + r * kWidth;
-      for (int64_t u = 0; u < units; u += terms) {
-        const int64_t n = units - u < terms ? units - u : terms;
-        const int32_t *q = q_ + r * units + u, *k = panel + u * kPanel, *fetch = ahead.take(n);
-        const bool reduce = all && u + n == units;
-        if (u == 0 && reduce)
-          multiply<Product, kStoreMax>(t.rows, columns, q, units, k, n, to, kKeyBlock, fetch, row_max);
-        else if (u == 0)
-          multiply<Product, kStore>(t.rows, columns, q, units, k, n, to, kKeyBlock, fetch);
-        else if (reduce)
-          multiply<Product, kAccumulateMax>(t.rows, columns, q, units, k, n, to, kKeyBlock, fetch, row_max);
-        else
-          multiply<Product, kAccumulate>(t.rows, columns, q, units, k, n, to, kKeyBlock, fetch);
-      }
+      const int32_t *q = q_ + r * units;
+      all ? multiply_scores<Product, T, true>(t.rows, columns, q, panel, units, to, kKeyBlock, ahead, row_max)
+          : multiply_scores<Product, T, false>(t.rows, columns, q, panel, units, to, kKeyBlock, ahead);
     }
   }
 }

@@ -13,7 +13,7 @@ using U = __m512i;  // 32-bit units: one f32, or two bf16
 constexpr int kWidth = 16;        // f32 lanes of a vector
 constexpr int kPanelVectors = 4;  // columns of the microkernel's tile: 6 x 4 accumulators of 32 registers
 constexpr int kFold = 4;          // dot products that decode sums up together
-constexpr int kScoreTerms = 16;
+constexpr int kChainTerms = 32;   // of a score in f32, that one register sums up
 
 #define GA_INLINE static inline __attribute__((always_inline))
 

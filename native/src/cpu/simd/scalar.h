@@ -10,7 +10,7 @@ namespace ga::GA_ISA {
 constexpr int kWidth = 4;
 constexpr int kPanelVectors = 2;
 constexpr int kFold = 2;
-constexpr int kScoreTerms = 4;  // a product is rounded before it is added: twice the errors per term
+constexpr int kChainTerms = 16;  // a product is rounded before it is added
 
 struct F {
   float lane[4];

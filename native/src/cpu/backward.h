@@ -65,6 +65,7 @@ class Backward {
   bool load_operand(const RowAt &row_at, int64_t dims, int64_t units, bool negate, int32_t *by_rows, int32_t *by_dims,
                     int32_t *dims_by_rows) const;
   void weights();
+  void score(const Tile &t, int64_t panel, int64_t columns);
   template <bool masked, bool capped>
   void weigh(const Tile &t, int64_t panel, int64_t columns);
   template <bool masked, bool capped>
@@ -237,6 +238,7 @@ auto Backward<Product, T>::key_blocks_of(int64_t query_block) const -> Blocks {
 // Keys that no row of the sequence sees are taken as 0, whatever they hold.
 template <class Product, class T>
 void Backward<Product, T>::load_keys() {
+  GA_STAGE(kKeys);
   const int64_t seen_lo = part_.rows > 0 ? visible_keys(p_, of_, 0).lo : 0;
   const int64_t seen_hi = part_.rows > 0 ? visible_keys(p_, of_, of_.queries - 1).hi : 0;
   const int64_t unit_rows = s_.key_block / kPack;
@@ -290,6 +292,7 @@ bool Backward<Product, T>::load_operand(const RowAt &row_at, int64_t dims, int64
 
 template <class Product, class T>
 void Backward<Product, T>::load_rows(int64_t query_block) {
+  GA_STAGE(kQueries);
   row0_ = query_block * part_.query_block;
   real_rows_ = part_.rows - row0_ < part_.query_block ? part_.rows - row0_ : part_.query_block;
   rows_ = round_up(real_rows_, kStep);
@@ -316,7 +319,6 @@ void Backward<Product, T>::load_rows(int64_t query_block) {
 template <class Product, class T>
 void Backward<Product, T>::weights() {
   for (int64_t c = 0; c < keys_; c += kPanel) {
-    const int32_t *keys = keys_by_dims_ + c * s_.key_units, *values = values_by_dims_ + c * s_.value_units;
     for (int64_t r = 0; r < rows_; r += kTile) {
       const Tile t = tile_at(r);
       if (t.hi <= c || t.lo >= c + kPanel || t.lo >= t.hi) {
@@ -325,18 +327,26 @@ void Backward<Product, T>::weights() {
       }
       const bool all = t.lo_all <= c && c + kPanel <= t.hi_all;
       const int64_t columns = all || t.hi - c > kPanel ? kPanel : t.hi - c;
-      Ahead ahead(values, s_.key_units);
-      multiply_scores<Product, T, false>(t.rows, columns, q_ + r * s_.key_units, keys, s_.key_units, score_tile_, kPanel,
-                                         ahead);
-      if (needs_ds_)
-        multiply<Product, kStore>(t.rows, columns, dy_rows_ + r * s_.value_units, s_.value_units, values, s_.value_units,
-                                  dp_tile_, kPanel, keys);
+      score(t, c, columns);
       if (softcap_.capped())
         all ? weigh<false, true>(t, c, kPanel) : weigh<true, true>(t, c, columns);
       else
         all ? weigh<false, false>(t, c, kPanel) : weigh<true, false>(t, c, columns);
     }
   }
+}
+
+// S and dP of a tile of rows by a panel of keys.
+template <class Product, class T>
+void Backward<Product, T>::score(const Tile &t, int64_t panel, int64_t columns) {
+  GA_STAGE(kScores);
+  const int32_t *keys = keys_by_dims_ + panel * s_.key_units, *values = values_by_dims_ + panel * s_.value_units;
+  Ahead ahead(values, s_.key_units);
+  multiply_scores<Product, T, false>(t.rows, columns, q_ + t.row * s_.key_units, keys, s_.key_units, score_tile_, kPanel,
+                                     ahead);
+  if (needs_ds_)
+    multiply<Product, kStore>(t.rows, columns, dy_rows_ + t.row * s_.value_units, s_.value_units, values, s_.value_units,
+                              dp_tile_, kPanel, keys);
 }
 
 // P and dS of keys key to key + vector of the block, from column at of the tile.
@@ -366,6 +376,7 @@ GA_ALWAYS_INLINE void Backward<Product, T>::weigh_vector(int64_t row, int64_t at
 template <class Product, class T>
 template <bool masked, bool capped>
 void Backward<Product, T>::weigh(const Tile &t, int64_t panel, int64_t columns) {
+  GA_STAGE(kSoftmax);
   constexpr int64_t step = kPack * kWidth;
   int64_t at = 0;
   for (; at < columns; at += step)
@@ -428,6 +439,7 @@ void Backward<Product, T>::plan_fetches(int64_t query_block, int64_t turn) {
 template <class Product, class T>
 void Backward<Product, T>::add_to_keys(const int32_t *weights, const int32_t *rows_by_dims, int64_t dims, bool safe,
                                        float *to, int64_t stride) {
+  GA_STAGE(kGradientsOfKeys);
   for (int64_t c = 0; c < dims; c += kPanel) {
     int64_t first_row = 0, end_row = 0;  // those that see any key of the tile
     for (int64_t n = 0; n < keys_; n += kTile) {
@@ -454,6 +466,7 @@ void Backward<Product, T>::add_to_keys(const int32_t *weights, const int32_t *ro
 template <class Product, class T>
 void Backward<Product, T>::add_steps_to_keys(const int32_t *weights, const int32_t *rows_by_dims,
                                              const int32_t *dims_by_rows, int64_t dims, bool safe, float *to) {
+  GA_STAGE(kGradientsOfKeys);
   int64_t first_row = 0, end_row = 0;  // those that see any key of the panel
   for (int64_t n = 0; n < keys_; n += kPanel) {
     const int64_t keys = keys_ - n < kPanel ? keys_ - n : kPanel;
@@ -493,6 +506,7 @@ void Backward<Product, T>::add_exactly(const int32_t *weights, const int32_t *ro
 // dQ += dS K. The first key block of the rows finds nothing there yet.
 template <class Product, class T>
 void Backward<Product, T>::add_to_queries(bool is_first) {
+  GA_STAGE(kGradientsOfQueries);
   float *dq = dq_rows();
   const int64_t stride = s_.dq_stride;
   for (int64_t c = 0; c < p_.head_dim; c += kPanel)
@@ -548,6 +562,7 @@ GA_INLINE void store_scaled(const View &view, char *row, const float *from, floa
 
 template <class Product, class T>
 void Backward<Product, T>::store_queries() const {
+  GA_STAGE(kGradientsOfQueries);
   for (int64_t r = 0; r < real_rows_; r++)
     store_scaled(p_.dq, p_.dq.at(of_.query_entry, of_.query_row + position(r), query_head(r)),
                  dq_rows() + r * s_.dq_stride, p_.scale, p_.head_dim);
@@ -555,6 +570,7 @@ void Backward<Product, T>::store_queries() const {
 
 template <class Product, class T>
 void Backward<Product, T>::store_keys() const {
+  GA_STAGE(kGradientsOfKeys);
   if (p_.dk.data) store_keys(p_.dk, dk_, dk_stride_, q_, p_.scale, p_.head_dim);
   if (p_.dv.data) store_keys(p_.dv, dv_, dv_stride_, dy_rows_, 1, p_.head_dim_v);
 }

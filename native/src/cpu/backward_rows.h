@@ -176,6 +176,7 @@ BackwardRows<Product, T>::BackwardRows(const BackwardProblem &p, const BackwardS
 
 template <class Product, class T>
 void BackwardRows<Product, T>::run() {
+  GA_STAGE(kRowEnds);
   fill_zero(gate_sums_, s_.gate_slots * s_.gate_dims);
   fill_zero(weight_sums_, s_.weight_slots * s_.weight_dims);
   fill_zero(sink_sums_, s_.sink_slots);

@@ -163,6 +163,7 @@ class Decode {
 
 template <class Product, class T, class K>
 void Decode<Product, T, K>::begin() {
+  GA_STAGE(kQueries);
   const int64_t units = p_.head_dim / Product::kPack;
   for (int64_t i = 0; i < part_.lanes * ldq_; i += kWidth) store_units(q_ + i, zero_units());
   for (int64_t h = 0; h < part_.head_block; h++)
@@ -250,6 +251,7 @@ void Decode<Product, T, K>::fold_rows(int64_t h, int64_t r, const char *const *k
 
 template <class Product, class T, class K>
 void Decode<Product, T, K>::score(int count) {
+  GA_STAGE(kScores);
   const int64_t calls = part_.head_block * ceil_div(part_.rows, kDecodeRows);
   RowsAhead values = ahead(p_.v, value_rows_, count, p_.head_dim_v,
                            calls * ceil_div(count, kWidth) * kFolds * ceil_div(p_.head_dim, kWidth * Product::kPack));
@@ -279,6 +281,7 @@ void Decode<Product, T, K>::score(int count) {
 // The same in registers of 16 keys; meanwhile the next tile's keys and this one's values are fetched in the order of memory.
 template <class Product, class T, class K>
 void Decode<Product, T, K>::score_tiles(typename Product::Decode &tiles, int count) {
+  GA_STAGE(kScores);
   const int64_t rows = kDecodeTile * part_.head_block, calls = part_.head_block * tiles.steps(),
                 each = ceil_div(rows, calls);
   int64_t next = 0;
@@ -330,6 +333,7 @@ void Decode<Product, T, K>::find_scales(int64_t from, int64_t count, int64_t h) 
 // meanwhile, in the order of memory.
 template <class Product, class T, class K>
 void Decode<Product, T, K>::accumulate(int64_t key, int count) {
+  GA_STAGE(kValues);
   const int64_t passes = of_.queries * part_.head_block * ceil_div(p_.group, kDecodeRows);
   RowsAhead next = ahead(p_.k, next_keys_, next_count_, p_.head_dim,
                          passes * value_steps<typename Product::ByUnit>(p_.head_dim_v, p_.group, count));
@@ -357,6 +361,7 @@ void Decode<Product, T, K>::accumulate(int64_t key, int count) {
 // The same where every row sees the whole tile: all rows of a head at once.
 template <class Product, class T, class K>
 void Decode<Product, T, K>::accumulate_tiles(typename Product::Decode &tiles, int count) {
+  GA_STAGE(kValues);
   for (int64_t h = 0; h < part_.head_block; h++) {
     float(*weights)[kDecodeTile] = scores_ + h * part_.head_lanes;
     for (int64_t r = 0; r < part_.rows; r++) {
@@ -391,6 +396,7 @@ void Decode<Product, T, K>::accumulate(int64_t h, int64_t r, int n, const Rows &
 // All chunks of one group of heads are done: brings them to one maximum, adds them in order, and finishes the rows.
 template <class Product, class T, class K>
 void Decode<Product, T, K>::merge() {
+  GA_STAGE(kRowEnds);
   const Epilogue<T> epilogue(p_);
   const int64_t chunks = part_.chunks;
   for (int32_t h = 0; h < part_.head_block; h++)

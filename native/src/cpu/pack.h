@@ -8,6 +8,7 @@
 
 #include "core/mask.h"
 #include "core/schedule.h"
+#include "core/stage.h"
 #include "cpu/microkernel.h"
 
 namespace ga::GA_ISA {
@@ -92,29 +93,42 @@ static void pack_key_panel(const char *const *keys, const float *scale, int64_t 
     }
 }
 
+// 0 in every lane, unless x or an x before held an infinity or a NaN. Four at once: each waits for the one before.
+struct Probes {
+  F of[4] = {zero(), zero(), zero(), zero()};
+  GA_ALWAYS_INLINE void add(int i, F x) { of[i] = fma(x, zero(), of[i]); }
+  GA_ALWAYS_INLINE bool hit() const {
+    const float sum = reduce_add(ga::GA_ISA::add(ga::GA_ISA::add(of[0], of[1]), ga::GA_ISA::add(of[2], of[3])));
+    return sum != sum;
+  }
+};
+
 // Returns whether a value was infinite or NaN: such values must not meet the zero weight of a masked key.
 template <class T>
 static bool pack_value_panel(F32Product, const char *const *values, const float *scale, int64_t count, int64_t columns,
                              int64_t panel_stride, int32_t *to) {
-  F probe = zero();
-  for (int64_t j = 0; j < kPanel; j++)
+  Probes probes;
+  for (int64_t j = 0; j < kPanel; j += 4)
     for (int64_t d = 0; d < columns; d += kWidth) {
       const int n = columns - d < kWidth ? static_cast<int>(columns - d) : kWidth;
-      const T *from = reinterpret_cast<const T *>(values[j]) + d;
-      F x = j >= count ? zero() : n < kWidth ? load(from, n) : load(from);
-      if (sizeof(T) == 1) x = mul(x, set(scale[j]));
-      probe = fma(x, zero(), probe);
-      store_units(to + (d / kPanel) * panel_stride + j * kPanel + d % kPanel, as_units(x));
+      int32_t *at = to + (d / kPanel) * panel_stride + j * kPanel + d % kPanel;
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; i++) {
+        const T *from = reinterpret_cast<const T *>(values[j + i]) + d;
+        F x = j + i >= count ? zero() : n < kWidth ? load(from, n) : load(from);
+        if (sizeof(T) == 1) x = mul(x, set(scale[j + i]));
+        probes.add(i, x);
+        store_units(at + i * kPanel, as_units(x));
+      }
     }
-  const float sum = reduce_add(probe);
-  return sum != sum;
+  return probes.hit();
 }
 
 #ifdef GA_NATIVE_BF16
 template <class T>
 static bool pack_value_panel(Bf16Product, const char *const *values, const float *, int64_t count, int64_t columns,
                              int64_t panel_stride, int32_t *to) {
-  F probe = zero();
+  Probes probes;
   for (int64_t j = 0; j < kPanel; j += 2)
     for (int64_t d = 0; d < columns; d += 2 * kWidth) {
       const int n = columns - d < 2 * kWidth ? static_cast<int>(columns - d) / 2 : kWidth;
@@ -122,22 +136,24 @@ static bool pack_value_panel(Bf16Product, const char *const *values, const float
       const T *odd = reinterpret_cast<const T *>(values[j + 1]) + d;
       const U x = j < count ? load_row_units<Bf16Product>(even, n) : zero_units();
       const U y = j + 1 < count ? load_row_units<Bf16Product>(odd, n) : zero_units();
-      probe = fma(low_halves(x), zero(), fma(high_halves(x), zero(), probe));
-      probe = fma(low_halves(y), zero(), fma(high_halves(y), zero(), probe));
+      probes.add(0, low_halves(x));
+      probes.add(1, high_halves(x));
+      probes.add(2, low_halves(y));
+      probes.add(3, high_halves(y));
       U low, high;
       interleave(x, y, low, high);
       int32_t *at = to + (d / kPanel) * panel_stride + (j / 2) * kPanel + d % kPanel;
       store_units(at, low);
       store_units(at + kWidth, high);
     }
-  const float sum = reduce_add(probe);
-  return sum != sum;
+  return probes.hit();
 }
 #endif
 
 // Task: one panel of one key/value head of the part.
 template <class Product, class T>
 static void pack_task(const Problem &p, const Schedule &s, const Part &part, char *shared, int64_t task) {
+  GA_STAGE(kKeys);
   const int64_t h = task / part.panels, panel = task % part.panels;
   const int64_t first = part.first_packed + panel * kPanel, left = part.sequence.keys - first;
   const int64_t count = left < kPanel ? left : kPanel;

@@ -138,6 +138,7 @@ void Prefill<Product, T>::run() {
 
 template <class Product, class T>
 void Prefill<Product, T>::load_queries() {
+  GA_STAGE(kQueries);
   const int64_t units = p_.head_dim / Product::kPack;
   constexpr int64_t ahead = 8;  // rows lie far apart in memory: no hardware foresees the next one
   for (int64_t r = -ahead; r < rows_; r++) {
@@ -151,6 +152,7 @@ void Prefill<Product, T>::load_queries() {
 
 template <class Product, class T>
 void Prefill<Product, T>::scores(int64_t first, int64_t keys) {
+  GA_STAGE(kScores);
   const int64_t units = s_.key_units;
   for (int64_t c = 0; c < keys; c += kPanel) {
     const int64_t key = first + c;
@@ -172,6 +174,7 @@ void Prefill<Product, T>::scores(int64_t first, int64_t keys) {
 // References of a tile's rows before their weights: each is a chain of instructions that wait for one another, so six are under way.
 template <class Product, class T>
 void Prefill<Product, T>::softmax(int64_t first, int64_t keys) {
+  GA_STAGE(kSoftmax);
   for (int64_t r = 0; r < rows_; r += kTile) {
     const Tile t = tile_at(r);
     if (t.hi <= first || t.lo >= first + keys) continue;
@@ -281,6 +284,7 @@ bool Prefill<Product, T>::any_unsafe(int64_t from, int64_t to) const {
 
 template <class Product, class T>
 void Prefill<Product, T>::accumulate(int64_t first, int64_t keys) {
+  GA_STAGE(kValues);
   constexpr int64_t pack = Product::kPack, stride = kKeyBlock / pack;
   constexpr int64_t value_step = Product::kValueStep;
   for (int64_t v = 0; v < keys; v += value_step)
@@ -349,6 +353,7 @@ void Prefill<Product, T>::accumulate_exactly(const Tile &t, int64_t first, int64
 
 template <class Product, class T>
 void Prefill<Product, T>::finish() {
+  GA_STAGE(kRowEnds);
   for (int64_t r = 0; r < rows_; r++)
     epilogue_.finish(of_.query_entry, of_.query_row + position(r), query_head(r), y_ + r * y_stride_,
                      reduce_add(load(sum_ + r * kWidth)), maximum_[r]);

@@ -17,6 +17,7 @@ import java.util.Optional;
  * @param limitsAbsence why there are no shares of the peak; empty when there are
  * @param tuning how each implementation was set up to be fast
  * @param environment what each was told through the environment and by JVM options
+ * @param stages where the time of this library's calls goes
  * @param rows what was measured
  */
 record Document(
@@ -28,6 +29,7 @@ record Document(
         String limitsAbsence,
         Map<String, String> tuning,
         Map<String, String> environment,
+        Stages stages,
         List<Measured> rows) {
     /** The rows of a section, in the order of the run. */
     List<Measured> of(Section section) {

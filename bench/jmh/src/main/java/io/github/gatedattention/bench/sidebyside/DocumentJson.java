@@ -30,6 +30,7 @@ final class DocumentJson {
             json.writeStringProperty("limits_absence", document.limitsAbsence());
             writeMap(json, "tuning", document.tuning());
             writeMap(json, "environment", document.environment());
+            writeStages(json, document.stages());
             json.writeName("rows");
             json.writeStartArray();
             document.rows().forEach(row -> {
@@ -47,6 +48,41 @@ final class DocumentJson {
         json.writeStartObject();
         map.forEach(json::writeStringProperty);
         json.writeEndObject();
+    }
+
+    private static void writeStages(JsonGenerator json, Stages stages) {
+        json.writeStringProperty("stages_absence", stages.absence());
+        json.writeName("stages");
+        json.writeStartArray();
+        stages.calls().forEach(call -> {
+            json.writeRaw("\n");
+            json.writeStartObject();
+            json.writeStringProperty("workload", call.workload());
+            json.writeStringProperty("type", call.type());
+            json.writeNumberProperty("median_ns", call.nanos());
+            json.writeName("shares");
+            json.writeStartObject();
+            call.shares().forEach(json::writeNumberProperty);
+            json.writeEndObject();
+            json.writeEndObject();
+        });
+        json.writeEndArray();
+    }
+
+    private static Stages readStages(Map<?, ?> document) {
+        return new Stages(
+                string(document, "stages_absence"),
+                list(document, "stages").stream()
+                        .map(entry -> {
+                            Map<?, ?> call = (Map<?, ?>) entry;
+                            Map<String, Double> shares = new LinkedHashMap<>();
+                            ((Map<?, ?>) member(call, "shares"))
+                                    .forEach((name, share) ->
+                                            shares.put(name.toString(), ((Number) share).doubleValue()));
+                            return new Stages.Call(
+                                    string(call, "workload"), string(call, "type"), number(call, "median_ns"), shares);
+                        })
+                        .toList());
     }
 
     private static void writeRow(JsonGenerator json, Measured row) {
@@ -80,21 +116,27 @@ final class DocumentJson {
 
     /** What {@link #write} wrote; figures that follow from others are computed anew. */
     static Document read(String text) {
+        Map<?, ?> document = parse(text);
+        return new Document(
+                string(document, "date"),
+                string(document, "machine"),
+                string(document, "jvm"),
+                (int) number(document, "threads"),
+                Boolean.TRUE.equals(document.get("full_length")),
+                string(document, "limits_absence"),
+                strings(document, "tuning"),
+                strings(document, "environment"),
+                readStages(document),
+                list(document, "rows").stream()
+                        .map(row -> readRow((Map<?, ?>) row))
+                        .toList());
+    }
+
+    /** An object: its members are maps, lists, numbers, strings and booleans. */
+    static Map<?, ?> parse(String text) {
         try (JsonParser json = new JsonFactory().createParser(ObjectReadContext.empty(), text)) {
             json.nextToken();
-            Map<?, ?> document = (Map<?, ?>) value(json);
-            return new Document(
-                    string(document, "date"),
-                    string(document, "machine"),
-                    string(document, "jvm"),
-                    (int) number(document, "threads"),
-                    Boolean.TRUE.equals(document.get("full_length")),
-                    string(document, "limits_absence"),
-                    strings(document, "tuning"),
-                    strings(document, "environment"),
-                    list(document, "rows").stream()
-                            .map(row -> readRow((Map<?, ?>) row))
-                            .toList());
+            return (Map<?, ?>) value(json);
         }
     }
 
@@ -154,7 +196,7 @@ final class DocumentJson {
         return member(map, name).toString();
     }
 
-    private static double number(Map<?, ?> map, String name) {
+    static double number(Map<?, ?> map, String name) {
         return ((Number) member(map, name)).doubleValue();
     }
 

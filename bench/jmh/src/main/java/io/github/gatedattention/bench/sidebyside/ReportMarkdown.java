@@ -30,6 +30,7 @@ final class ReportMarkdown {
                 table(text, section, rows);
             }
         }
+        stages(text, document.stages());
         return text.toString();
     }
 
@@ -89,6 +90,32 @@ final class ReportMarkdown {
         if (!absences.isEmpty()) {
             text.append("\nNot measured:\n\n");
             absences.forEach(absence -> line(text, "%s", absence));
+        }
+    }
+
+    private static void stages(StringBuilder text, Stages stages) {
+        line(text, "%n## Where the time goes%n");
+        if (stages.calls().isEmpty()) {
+            line(text, "Not measured: %s", stages.absence());
+            return;
+        }
+        text.append("""
+                Shares of the time of all threads, of this library's calls, as a build with clocks between the stages has them: keys
+                and values packed, query rows packed, Q Kᵀ (backward: and dY Vᵀ), softmax (backward: P and dS), P V, the end of rows
+                (normalize, gate, merge, store; backward: Delta and dY), dK and dV, dQ. In decode the softmax stands with P V. The rest
+                passes between the stages: threads that wait, and the call itself. What was tried where: docs/performance.md.
+
+                """);
+        List<String> head = new ArrayList<>(List.of("workload", "type", "median ms"));
+        stages.calls().getFirst().shares().keySet().forEach(stage -> head.add(stage.replace('_', ' ')));
+        head.add("rest");
+        tableHead(text, head);
+        for (Stages.Call call : stages.calls()) {
+            List<String> cells =
+                    new ArrayList<>(List.of(call.workload(), call.type(), significant(call.nanos() * TO_MILLIS)));
+            call.shares().values().forEach(share -> cells.add(share == 0 ? NONE : format("%.1f %%", 100 * share)));
+            cells.add(format("%.1f %%", 100 * call.rest()));
+            tableRow(text, cells);
         }
     }
 

@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 
 /**
  * {@code ./ga bench --report}: measures everything in one run, in turns, and writes JSON, tables and pictures.
@@ -31,25 +32,30 @@ import java.util.concurrent.TimeUnit;
  */
 public record SideBySide(
         Path repository, Path results, Machine machine, int threads, boolean full, String pattern, String suffix) {
+    /** Where the time of this library's calls goes, in patterns. */
+    private static final String STAGES = "STAGES";
+
     /** Measures and writes. */
     public void measure() throws IOException, InterruptedException {
         int processors = Runtime.getRuntime().availableProcessors();
         List<Comparison> comparisons = Comparison.all(threads, processors).stream()
                 .filter(comparison -> comparison.matches(pattern))
                 .toList();
-        if (comparisons.isEmpty()) {
+        boolean stages = Pattern.compile(pattern).matcher(STAGES).find();
+        if (comparisons.isEmpty() && !stages) {
             throw new IllegalArgumentException("the pattern '" + pattern + "' is found in none of "
                     + Comparison.all(threads, processors).stream()
                             .map(Comparison::name)
-                            .toList());
+                            .toList()
+                    + " nor is it in " + STAGES);
         }
-        Document document = measure(comparisons);
+        Document document = measure(comparisons, stages);
         Files.createDirectories(results);
         Files.writeString(json(), DocumentJson.write(document));
         write(document);
     }
 
-    private Document measure(List<Comparison> comparisons) throws IOException, InterruptedException {
+    private Document measure(List<Comparison> comparisons, boolean stages) throws IOException, InterruptedException {
         List<Measured> rows = new ArrayList<>();
         long begin = System.nanoTime();
         try (var limits = new LimitsProcess(repository);
@@ -68,11 +74,11 @@ public record SideBySide(
                 rows.addAll(measured);
                 workers.endComparison(threads);
             }
-            return document(limits.absence(), rows);
+            return document(limits.absence(), stages ? Stages.measure(repository, threads) : Stages.leftOut(), rows);
         }
     }
 
-    private Document document(String limitsAbsence, List<Measured> rows) {
+    private Document document(String limitsAbsence, Stages stages, List<Measured> rows) {
         Map<String, String> tuning = new LinkedHashMap<>();
         for (Implementation implementation : Implementation.values()) {
             tuning.put(implementation.title(), implementation.tuning());
@@ -93,6 +99,7 @@ public record SideBySide(
                 limitsAbsence,
                 tuning,
                 environment,
+                stages,
                 List.copyOf(rows));
     }
 

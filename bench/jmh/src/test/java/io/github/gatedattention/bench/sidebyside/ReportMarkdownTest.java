@@ -2,8 +2,11 @@ package io.github.gatedattention.bench.sidebyside;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 class ReportMarkdownTest {
     private final Document document = Documents.complete();
@@ -33,6 +36,22 @@ class ReportMarkdownTest {
         assertThat(text.lines())
                 .contains("| S4096 | plain Java loops, f32 | not measured | – | – | – | – | – | – |")
                 .contains("- S4096, plain Java loops, f32: " + Documents.REASON);
+    }
+
+    @Test
+    void stagesStandBesideWhatIsLeft() {
+        assertThat(text.lines())
+                .contains("| workload | type | median ms | keys | row ends | values | rest |")
+                .contains("| S128 | bf16 | 0.141 | 25.0 % | 50.0 % | – | 25.0 % |")
+                .contains("| S512 | f32 | 2.80 | 12.5 % | 25.0 % | 50.0 % | 12.5 % |");
+    }
+
+    @Test
+    void stagesThatCouldNotBeMeasuredHaveAReason(@TempDir Path repository) throws Exception {
+        Stages stages = Stages.measure(repository, 2);
+        assertThat(stages.absence()).contains("build-stages/native/bench/stages is not built");
+        Document without = new Document("", "", "", 2, false, "", Map.of(), Map.of(), stages, List.of());
+        assertThat(ReportMarkdown.text(without)).contains("Not measured: " + stages.absence());
     }
 
     @Test

@@ -2,9 +2,9 @@
 // query heads of its group; a task takes one chunk of the keys and leaves a partial result, the last task of a
 // group of heads merges them in order and gates (merge_task).
 //
-// A task takes the heads whose keys lie next to each other in memory, tile by tile: first all scores of the tile, then weights and
-// values, head by head, both from the second cache. Meanwhile memory is read in its own order: the tile's values while it is
-// scored, the next tile's keys while its values are added up.
+// A task takes the heads whose keys lie next to each other in memory, tile by tile: first all scores of the tile, some keys of all
+// heads at a time, then weights, then values, likewise. So keys and values are gone through nearly in the order of memory, and while
+// some are multiplied, the next ones are fetched exactly in that order.
 #pragma once
 
 #include <type_traits>
@@ -18,15 +18,15 @@
 namespace ga::GA_ISA {
 namespace {
 
-// Turns scores of one row into weights in place, and brings the partial's maximum and sum up to date. The maximum follows only
-// when it grew by over 2^8, and no lane is added to another before the merge: the usual tile takes no step across lanes.
+// Turns scores of one row into weights in place, those of keys outside of [from, to) into 0, and brings the partial's maximum and sum
+// up to date. The maximum follows only when it grew by over 2^8, and no lane is added to another before the merge: the usual
+// tile takes no step across lanes.
 template <Precision precision>
-static void tile_weights(float *s, int count, const Softcap &softcap, int64_t columns, Partial &row) {
+static void tile_weights(float *s, int from, int to, const Softcap &softcap, int64_t columns, Partial &row) {
   const F lowest = set(-__builtin_inff()), factor = set(softcap.factor());
-  const int padded = static_cast<int>(round_up(count, kWidth));
   F m = lowest;
-  for (int j = 0; j < padded; j += kWidth) {
-    const F x = keep_range(load(s + j), 0, count - j, lowest);
+  for (int j = 0; j < kDecodeTile; j += kWidth) {
+    const F x = keep_range(load(s + j), from - j, to - j, lowest);
     store(s + j, x);
     m = max(m, x);
   }
@@ -41,13 +41,12 @@ static void tile_weights(float *s, int count, const Softcap &softcap, int64_t co
     row.maximum = block;
   }
   Weights<precision> weights(softcap, row.maximum);
-  weights.prepare(s, 0, padded);
-  for (int j = 0; j < padded; j += kWidth) {
-    const F e = keep_range(weights(load(s + j)), 0, count - j, zero());
+  weights.prepare(s, 0, kDecodeTile);
+  for (int j = 0; j < kDecodeTile; j += kWidth) {
+    const F e = keep_range(weights(load(s + j)), from - j, to - j, zero());
     store(s + j, e);
     sum = add(sum, e);
   }
-  for (int j = padded; j < kDecodeTile; j += kWidth) store(s + j, zero());
   store(row.sum, sum);
 }
 
@@ -69,7 +68,11 @@ class Decode {
         chunk_(chunk),
         head0_(head_block * part.head_block),
         partials_(shared + s.partials_offset),
-        ldq_(s.query_units(p.head_dim / Product::kPack, kWidth)) {
+        ldq_(s.query_units(p.head_dim / Product::kPack, kWidth)),
+        columns_(round_up(p.head_dim_v, kWidth * Values::kPack)),
+        key_runs_(p.k, part.head_block, p.head_dim),
+        value_runs_(p.v, part.head_block, p.head_dim_v) {
+    set_pace();
     Scratch scratch(own);
     q_ = scratch.take<int32_t>(part.lanes * ldq_);
     scores_ = scratch.take<float[kDecodeTile]>(part.lanes);
@@ -108,6 +111,10 @@ class Decode {
  private:
   static constexpr bool kTiles = Product::kUnitsAtOnce > 1;
   static constexpr int kFolds = kWidth / kFold;  // of a vector of scores
+  static constexpr int64_t kAhead = 8192;        // bytes that are fetched before they are needed, at least
+  static constexpr int64_t kValueKeys = 4;
+  static constexpr double kNear = 2 << 20;  // bytes of keys that the second caches may hold, values beside them
+  using Values = std::conditional_t<kTiles, F32Product, Product>;
   using Folded = float[kWidth];
 
   // Row r of head h of the task.
@@ -121,15 +128,18 @@ class Decode {
     const int64_t first = r / kDecodeRows * kDecodeRows, left = part_.rows - first;
     return q_ + (h * part_.rows + first) * ldq_ + u * (left < kDecodeRows ? left : kDecodeRows) + (r - first) * kWidth;
   }
+  // Keys that come to so many bytes, in whole groups.
+  static int64_t keys_of(const RowRuns &runs, int64_t group) {
+    const int64_t keys = round_up(ceil_div(kAhead, runs.total()), group);
+    return keys < kDecodeTile ? keys : kDecodeTile;
+  }
+  void set_pace();
   void begin();
   void find_rows(int64_t key, int count, int64_t left);
   void locate(const View &view, int64_t key, int64_t count, int64_t left, const char **rows) const;
-  RowsAhead ahead(const View &view, const char *const *rows, int64_t count, int64_t dims, int64_t steps) const {
-    return {rows, count, part_.head_block, view.head * view.element_bytes, dims * view.element_bytes, steps};
-  }
   void score(int count);
   template <int R>
-  void fold_rows(int64_t h, int64_t r, const char *const *keys, Folded *to, RowsAhead &values) const;
+  void fold_rows(int64_t h, int64_t r, const char *const *keys, Folded *to, RowsAhead &next) const;
   void score_tiles(typename Product::Decode &tiles, int count);
   void turn_scores(int count);
   bool all_see(int64_t key, int64_t count) const {
@@ -137,9 +147,11 @@ class Decode {
     return last.lo <= key && key + count <= first.hi;
   }
   void accumulate_tiles(typename Product::Decode &tiles, int count);
-  void find_scales(int64_t from, int64_t count, int64_t h);
+  void find_scales(int64_t count, int64_t h);
   void accumulate(int64_t key, int count);
-  void accumulate(int64_t h, int64_t r, int n, const Rows &values, RowsAhead &next);
+  void weigh(int64_t h, int64_t r, int from, int to);
+  template <int G>
+  void add_rows(int64_t r, int from, int to, RowsAhead &next) const;
 
   const Problem &p_;
   const Schedule &s_;
@@ -149,7 +161,13 @@ class Decode {
   int64_t block_, chunk_, head0_;
   char *partials_;
   int64_t ldq_;
-  int32_t *q_;                                                                // see query()
+  const int64_t columns_;  // of y: whole vectors, and pairs of them where the product puts columns in an order of its own
+  const RowRuns key_runs_, value_runs_;
+  int64_t value_keys_;                 // whose values are added up before those of the next ones
+  int64_t weigh_steps_;                // what is fetched while a row is weighed, in steps of its values
+  int64_t keys_ahead_, values_ahead_;  // how far in front RowsAhead is
+  int64_t keys_share_, first_values_share_, values_share_, first_keys_share_;  // of RowsAhead
+  int32_t *q_;                                                                 // see query()
   float (*scores_)[kDecodeTile];                                              // [lane][key of the tile]; then the weights
   Folded *folded_ = nullptr;                                                  // of a vector of keys: [fold][lane]
   float *products_ = nullptr;                                                 // for tiles: [key of the tile][lane]
@@ -160,6 +178,29 @@ class Decode {
   const char *key_scale_rows_[kDecodeTile], *value_scale_rows_[kDecodeTile];  // of an int8 cache,
   float key_scales_[kDecodeTile], value_scales_[kDecodeTile];                 // and those of one of its heads
 };
+
+// How many values are added up at a time, how far in front rows are fetched, and how much of them with each step.
+template <class Product, class T, class K>
+void Decode<Product, T, K>::set_pace() {
+  // One or two rows wait for memory, more of them for their products: then rows of y stay in registers for a whole tile. While rows
+  // are weighed memory goes on, unless what is fetched would have to wait in the first cache for no gain.
+  const bool few = part_.rows <= 2;
+  const bool near = static_cast<double>(p_.batch * of_.keys) * p_.heads_kv * p_.head_dim * p_.k.element_bytes <= kNear;
+  weigh_steps_ = few ? (near ? 0 : 2) : 8;
+  value_keys_ = few ? kValueKeys : kDecodeTile;
+  keys_ahead_ = few ? keys_of(key_runs_, kFold) : kDecodeTile;
+  values_ahead_ = few ? keys_of(value_runs_, kValueKeys) : kDecodeTile;
+  const int64_t rows = part_.head_block * part_.rows, left = kDecodeTile - values_ahead_,
+                score_steps =
+                    part_.head_block * ceil_div(part_.rows, kDecodeRows) * ceil_div(p_.head_dim, kWidth * Product::kPack),
+                value_steps = part_.head_block * of_.queries * ceil_div(p_.group, kDecodeRows) *
+                              value_steps_of<Values>(p_.head_dim_v, p_.group, value_keys_),
+                last_steps = values_ahead_ / value_keys_ * value_steps, weigh_steps = rows * weigh_steps_;
+  keys_share_ = RowsAhead::share_of(key_runs_, kFold, score_steps);
+  first_values_share_ = RowsAhead::share_of(value_runs_, values_ahead_, keys_ahead_ / kFold * score_steps);
+  values_share_ = left ? RowsAhead::share_of(value_runs_, left, weigh_steps + left / value_keys_ * value_steps) : 0;
+  first_keys_share_ = RowsAhead::share_of(key_runs_, keys_ahead_, left ? last_steps : weigh_steps + last_steps);
+}
 
 template <class Product, class T, class K>
 void Decode<Product, T, K>::begin() {
@@ -176,7 +217,7 @@ void Decode<Product, T, K>::begin() {
       Partial *row = partial(chunk_, h, r);
       row->maximum = -__builtin_inff();
       store(row->sum, zero());
-      for (int64_t d = 0; d < p_.head_dim_v; d += kWidth) store(row->y() + d, zero());
+      for (int64_t d = 0; d < columns_; d += kWidth) store(row->y() + d, zero());
     }
 }
 
@@ -190,7 +231,9 @@ void Decode<Product, T, K>::find_rows(int64_t key, int count, int64_t left) {
     next_keys_ = keys;
   } else {
     locate(p_.k, key, kDecodeTile, left, keys_);
-    if (!kTiles) ahead(p_.k, keys_, left < kDecodeTile ? left : kDecodeTile, p_.head_dim, 1).some();
+    if (!kTiles)
+      RowsAhead(keys_, left < keys_ahead_ ? left : keys_ahead_, key_runs_, RowsAhead::share_of(key_runs_, keys_ahead_, 1))
+          .some();
   }
   next_ = key + count;
   next_count_ = left - count < kDecodeTile ? left - count : kDecodeTile;
@@ -215,8 +258,7 @@ void Decode<Product, T, K>::locate(const View &view, int64_t key, int64_t count,
 // Dot products of R query rows of a head and kFold keys, not quite summed up. They wait in registers: a key is read once.
 template <class Product, class T, class K>
 template <int R>
-void Decode<Product, T, K>::fold_rows(int64_t h, int64_t r, const char *const *keys, Folded *to,
-                                      RowsAhead &values) const {
+void Decode<Product, T, K>::fold_rows(int64_t h, int64_t r, const char *const *keys, Folded *to, RowsAhead &next) const {
   const int64_t units = p_.head_dim / Product::kPack, head = h * p_.k.head * p_.k.element_bytes;
   const int32_t *q = query(h, r, 0);
   const K *key[kFold];
@@ -228,7 +270,7 @@ void Decode<Product, T, K>::fold_rows(int64_t h, int64_t r, const char *const *k
     for (int i = 0; i < R; i++) acc[i][t] = zero();
   }
   const auto add_products = [&](int64_t u, int n) __attribute__((always_inline)) {
-    values.some();
+    next.some();
     U x[kFold];
 #pragma GCC unroll 4
     for (int t = 0; t < kFold; t++) {
@@ -252,22 +294,24 @@ void Decode<Product, T, K>::fold_rows(int64_t h, int64_t r, const char *const *k
 template <class Product, class T, class K>
 void Decode<Product, T, K>::score(int count) {
   GA_STAGE(kScores);
-  const int64_t calls = part_.head_block * ceil_div(part_.rows, kDecodeRows);
-  RowsAhead values = ahead(p_.v, value_rows_, count, p_.head_dim_v,
-                           calls * ceil_div(count, kWidth) * kFolds * ceil_div(p_.head_dim, kWidth * Product::kPack));
+  const int ahead = static_cast<int>(keys_ahead_);
+  RowsAhead keys(keys_ + ahead, count - ahead, key_runs_, keys_share_);
+  RowsAhead values(value_rows_, count < values_ahead_ ? count : values_ahead_, value_runs_, first_values_share_);
   for (int j = 0; j < count; j += kWidth) {
-    for (int f = 0; f < kFolds; f++)
+    for (int f = 0; f < kFolds; f++) {
+      const int key = j + f * kFold;
+      RowsAhead &next = key + ahead < count ? keys : values;
       for (int64_t h = 0; h < part_.head_block; h++)
         for (int64_t r = 0; r < part_.rows; r += kDecodeRows) {
-          const char *const *keys = keys_ + j + f * kFold;
           Folded *to = folded_ + f * part_.lanes + h * part_.head_lanes + r;
           switch (part_.rows - r) {
-            case 1: fold_rows<1>(h, r, keys, to, values); break;
-            case 2: fold_rows<2>(h, r, keys, to, values); break;
-            case 3: fold_rows<3>(h, r, keys, to, values); break;
-            default: fold_rows<4>(h, r, keys, to, values);
+            case 1: fold_rows<1>(h, r, keys_ + key, to, next); break;
+            case 2: fold_rows<2>(h, r, keys_ + key, to, next); break;
+            case 3: fold_rows<3>(h, r, keys_ + key, to, next); break;
+            default: fold_rows<4>(h, r, keys_ + key, to, next);
           }
         }
+    }
     for (int64_t h = 0; h < part_.head_block; h++)
       for (int64_t lane = h * part_.head_lanes; lane < h * part_.head_lanes + part_.rows; lane++) {
         F folds[kFolds];
@@ -319,9 +363,9 @@ void Decode<Product, T, K>::turn_scores(int count) {
 }
 
 template <class Product, class T, class K>
-void Decode<Product, T, K>::find_scales(int64_t from, int64_t count, int64_t h) {
+void Decode<Product, T, K>::find_scales(int64_t count, int64_t h) {
   const auto scale = [&](const char *const *rows, const View &view, int64_t j) {
-    return j < count ? *reinterpret_cast<const float *>(rows[from + j] + h * view.head * 4) : 0;
+    return j < count ? *reinterpret_cast<const float *>(rows[j] + h * view.head * 4) : 0;
   };
   for (int64_t j = 0; j < kDecodeTile; j++) {
     key_scales_[j] = scale(key_scale_rows_, p_.k_scale, j);
@@ -329,33 +373,55 @@ void Decode<Product, T, K>::find_scales(int64_t from, int64_t count, int64_t h) 
   }
 }
 
-// Weights and values of the tile: head by head, rows that see the same keys together. The keys of the next tile are fetched
-// meanwhile, in the order of memory.
+// Weights of the tile, head by head; then values, some keys of all heads at a time, while the next ones are fetched.
 template <class Product, class T, class K>
 void Decode<Product, T, K>::accumulate(int64_t key, int count) {
   GA_STAGE(kValues);
-  const int64_t passes = of_.queries * part_.head_block * ceil_div(p_.group, kDecodeRows);
-  RowsAhead next = ahead(p_.k, next_keys_, next_count_, p_.head_dim,
-                         passes * value_steps<typename Product::ByUnit>(p_.head_dim_v, p_.group, count));
+  struct {
+    int from, to;
+  } sees[kDecodeMaxRows];  // by query
   for (int64_t i = 0; i < of_.queries; i++) {
-    const KeyRange sees = visible_keys(p_, of_, i);
-    const int64_t lo = sees.lo > key ? sees.lo - key : 0, hi = sees.hi < key + count ? sees.hi - key : count;
-    if (lo >= hi) continue;
-    for (int64_t h = 0; h < part_.head_block; h++) {
-      if (sizeof(K) == 1) find_scales(lo, hi - lo, h);
-      const Rows values = {value_rows_ + lo, h * p_.v.head * p_.v.element_bytes, static_cast<int>(hi - lo)};
+    const KeyRange all = visible_keys(p_, of_, i);
+    sees[i].from = static_cast<int>(all.lo > key ? all.lo - key : 0);
+    sees[i].to = static_cast<int>(all.hi < key + count ? all.hi - key : count);
+  }
+  const int group = static_cast<int>(value_keys_), ahead = static_cast<int>(values_ahead_);
+  RowsAhead values(value_rows_ + ahead, count - ahead, value_runs_, values_share_);
+  RowsAhead keys(next_keys_, next_count_ < keys_ahead_ ? next_count_ : keys_ahead_, key_runs_, first_keys_share_);
+  for (int64_t h = 0; h < part_.head_block; h++) {
+    if (sizeof(K) == 1) find_scales(count, h);
+    for (int64_t r = 0; r < part_.rows; r++) {
+      (ahead < count ? values : keys).some(weigh_steps_);
+      if (const auto [from, to] = sees[r / p_.group]; from < to) weigh(h, r, from, to);
+    }
+  }
+  for (int first = 0; first < count; first += group) {
+    RowsAhead &next = first + ahead < count ? values : keys;
+    for (int64_t i = 0; i < of_.queries; i++) {
+      const int from = sees[i].from > first ? sees[i].from : first;
+      const int to = sees[i].to < first + group ? sees[i].to : first + group;
+      if (from >= to) continue;
       for (int32_t g = 0; g < p_.group; g += kDecodeRows) {
-        const int n = p_.group - g < kDecodeRows ? p_.group - g : kDecodeRows;
         const int64_t r = i * p_.group + g;
-        if (lo > 0)
-          for (int row = 0; row < n; row++) {
-            float *s = scores_[h * part_.head_lanes + r + row];
-            __builtin_memmove(s, s + lo, sizeof(float) * (hi - lo));
-          }
-        accumulate(h, r, n, values, next);
+        switch (p_.group - g) {
+          case 1: add_rows<1>(r, from, to, next); break;
+          case 2: add_rows<2>(r, from, to, next); break;
+          case 3: add_rows<3>(r, from, to, next); break;
+          default: add_rows<4>(r, from, to, next);
+        }
       }
     }
   }
+}
+
+template <class Product, class T, class K>
+void Decode<Product, T, K>::weigh(int64_t h, int64_t r, int from, int to) {
+  float *weights = scores_[h * part_.head_lanes + r];
+  if (sizeof(K) == 1) multiply_by(key_scales_, weights);
+  if (softcap_.capped()) softcap_.apply(weights, from, to);
+  tile_weights<Product::kPack == 2 ? kCoarse : kFine>(weights, from, to, softcap_, columns_, *partial(chunk_, h, r));
+  if (sizeof(K) == 1) multiply_by(value_scales_, weights);
+  pack_weights(Values{}, weights);
 }
 
 // The same where every row sees the whole tile: all rows of a head at once.
@@ -366,7 +432,7 @@ void Decode<Product, T, K>::accumulate_tiles(typename Product::Decode &tiles, in
     float(*weights)[kDecodeTile] = scores_ + h * part_.head_lanes;
     for (int64_t r = 0; r < part_.rows; r++) {
       if (softcap_.capped()) softcap_.apply(weights[r], 0, count);
-      tile_weights<kCoarse>(weights[r], count, softcap_, p_.head_dim_v, *partial(chunk_, h, r));
+      tile_weights<kCoarse>(weights[r], 0, count, softcap_, p_.head_dim_v, *partial(chunk_, h, r));
     }
     const Rows values = {value_rows_, h * p_.v.head * p_.v.element_bytes, count};
     tiles.load_values(values);
@@ -374,22 +440,16 @@ void Decode<Product, T, K>::accumulate_tiles(typename Product::Decode &tiles, in
   }
 }
 
+// Values of keys [from, to) of the tile, to G rows of each head from r on.
 template <class Product, class T, class K>
-void Decode<Product, T, K>::accumulate(int64_t h, int64_t r, int n, const Rows &values, RowsAhead &next) {
-  Partial *row[kDecodeRows];
-  float(*weights)[kDecodeTile] = scores_ + h * part_.head_lanes + r;
-  for (int g = 0; g < n; g++) {
-    row[g] = partial(chunk_, h, r + g);
-    if (sizeof(K) == 1) multiply_by(key_scales_, weights[g]);
-    if (softcap_.capped()) softcap_.apply(weights[g], 0, values.count);
-    tile_weights<Product::kPack == 2 ? kCoarse : kFine>(weights[g], values.count, softcap_, p_.head_dim_v, *row[g]);
-    if (sizeof(K) == 1) multiply_by(value_scales_, weights[g]);
-  }
-  switch (n) {
-    case 1: return add_values<typename Product::ByUnit, K, 1>(weights, values, p_.head_dim_v, row, next);
-    case 2: return add_values<typename Product::ByUnit, K, 2>(weights, values, p_.head_dim_v, row, next);
-    case 3: return add_values<typename Product::ByUnit, K, 3>(weights, values, p_.head_dim_v, row, next);
-    default: return add_values<typename Product::ByUnit, K, 4>(weights, values, p_.head_dim_v, row, next);
+template <int G>
+void Decode<Product, T, K>::add_rows(int64_t r, int from, int to, RowsAhead &next) const {
+  float *y = partial(chunk_, 0, r)->y();
+  for (int64_t h = 0; h < part_.head_block; h++) {
+    const Rows values = {value_rows_, h * p_.v.head * p_.v.element_bytes, to};
+    add_values<Values, K, G>(scores_ + h * part_.head_lanes + r, values, from, to, p_.head_dim_v, y, s_.partial_floats,
+                             next);
+    y += part_.rows * s_.partial_floats;
   }
 }
 
@@ -414,7 +474,7 @@ void Decode<Product, T, K>::merge() {
           Partial *part = partial(c, h, r);
           const F weight = exp2<kFine>(set(part->maximum - base));
           sum = fma(load(part->sum), weight, sum);
-          for (int64_t d = 0; d < p_.head_dim_v; d += kWidth) {
+          for (int64_t d = 0; d < columns_; d += kWidth) {
             const F y = mul(load(part->y() + d), weight);
             store(total->y() + d, c == 0 ? y : add(load(total->y() + d), y));
           }
@@ -422,6 +482,7 @@ void Decode<Product, T, K>::merge() {
         total->maximum = maximum;
         store(total->sum, sum);
       }
+      order_columns(Values{}, total->y(), p_.head_dim_v);
       epilogue.finish(of_.query_entry, of_.query_row + r / p_.group, (head0_ + h) * p_.group + r % p_.group, total->y(),
                       reduce_add(load(total->sum)), total->maximum);
     }

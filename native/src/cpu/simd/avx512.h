@@ -152,6 +152,16 @@ GA_INLINE void interleave(U x, U y, U &low, U &high) {
   low = _mm512_permutex2var_epi16(x, index, y);
   high = _mm512_permutex2var_epi16(x, _mm512_add_epi16(index, _mm512_set1_epi16(16)), y);
 }
+// The same within 128 bits, which is cheaper. join_columns brings the columns of two vectors back in order.
+GA_INLINE void interleave_lanes(U x, U y, U &low, U &high) {
+  low = _mm512_unpacklo_epi16(x, y);
+  high = _mm512_unpackhi_epi16(x, y);
+}
+GA_INLINE void join_columns(F &a, F &b) {
+  const F low = _mm512_shuffle_f32x4(a, b, 0x44), high = _mm512_shuffle_f32x4(a, b, 0xee);
+  a = _mm512_shuffle_f32x4(low, low, 0xd8);
+  b = _mm512_shuffle_f32x4(high, high, 0xd8);
+}
 GA_INLINE U pack_pairs(F low, F high) { return reinterpret_cast<U>(_mm512_cvtne2ps_pbh(high, low)); }
 GA_INLINE F low_halves(U x) { return as_floats(_mm512_slli_epi32(x, 16)); }
 GA_INLINE F high_halves(U x) { return as_floats(_mm512_and_si512(x, _mm512_set1_epi32(static_cast<int>(0xffff0000u)))); }

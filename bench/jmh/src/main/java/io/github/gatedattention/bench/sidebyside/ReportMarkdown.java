@@ -103,7 +103,7 @@ final class ReportMarkdown {
                 Shares of the time of all threads, of this library's calls, as a build with clocks between the stages has them: keys
                 and values packed, query rows packed, Q Kᵀ (backward: and dY Vᵀ), softmax (backward: P and dS), P V, the end of rows
                 (normalize, gate, merge, store; backward: Delta and dY), dK and dV, dQ. In decode the softmax stands with P V. The rest
-                passes between the stages: threads that wait, and the call itself. What was tried where: docs/performance.md.
+                passes between the stages: threads that wait, and the call itself. What was tried: docs/benchmarks.md.
 
                 """);
         List<String> head = new ArrayList<>(List.of("workload", "type", "median ms"));

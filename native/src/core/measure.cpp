@@ -1,8 +1,8 @@
 #include "core/measure.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <cstring>
 
 #include "core/kernels.h"
 #include "core/mask.h"
@@ -127,7 +127,7 @@ void measure(Measure &m, const Kernels &kernels, ThreadPool &pool, char *workspa
   m.partials = reinterpret_cast<double *>(workspace);
   if (m.map_rows > 0) {
     const int64_t cells = m.p.batch * m.p.heads_q * m.map_rows * m.map_columns;
-    std::memset(m.map, 0, static_cast<size_t>(cells) * sizeof(double));
+    std::fill_n(m.map, cells, 0.0);
   }
   const int64_t tasks = m.p.batch * m.p.heads_q * m.tasks_per_head;
   MeasureJob job{m, kernels, workspace + partials_bytes(m), own_bytes(m), tasks};

@@ -50,8 +50,10 @@ static void tile_weights(float *s, int from, int to, const Softcap &softcap, int
   store(row.sum, sum);
 }
 
-static inline void multiply_by(const float *factors, float *x) {
-  for (int j = 0; j < kDecodeTile; j += kWidth) store(x + j, mul(load(x + j), load(factors + j)));
+// Outside of [from, to), where factors may be anything, x becomes 0.
+static inline void multiply_by(const float *factors, float *x, int from, int to) {
+  for (int j = 0; j < kDecodeTile; j += kWidth)
+    store(x + j, keep_range(mul(load(x + j), load(factors + j)), from - j, to - j, zero()));
 }
 
 template <class Product, class T, class K>
@@ -417,10 +419,10 @@ void Decode<Product, T, K>::accumulate(int64_t key, int count) {
 template <class Product, class T, class K>
 void Decode<Product, T, K>::weigh(int64_t h, int64_t r, int from, int to) {
   float *weights = scores_[h * part_.head_lanes + r];
-  if (sizeof(K) == 1) multiply_by(key_scales_, weights);
+  if (sizeof(K) == 1) multiply_by(key_scales_, weights, from, to);
   if (softcap_.capped()) softcap_.apply(weights, from, to);
   tile_weights<Product::kPack == 2 ? kCoarse : kFine>(weights, from, to, softcap_, columns_, *partial(chunk_, h, r));
-  if (sizeof(K) == 1) multiply_by(value_scales_, weights);
+  if (sizeof(K) == 1) multiply_by(value_scales_, weights, from, to);
   pack_weights(Values{}, weights);
 }
 

@@ -229,7 +229,16 @@ class ConcurrencyTest {
         }
     }
 
+    /** Again where a busy machine let the call end before anybody tried to close the arena. */
     private static void closeDuring(Target target, Sample sample, Arena other, byte[] expected)
+            throws InterruptedException {
+        int calls = 1;
+        while (!triesToCloseDuring(target, sample, other, expected)) {
+            assertThat(calls++).as("calls that were over too soon").isLessThan(50);
+        }
+    }
+
+    private static boolean triesToCloseDuring(Target target, Sample sample, Arena other, byte[] expected)
             throws InterruptedException {
         AtomicInteger refused = new AtomicInteger();
         boolean closed = false;
@@ -262,10 +271,12 @@ class ConcurrencyTest {
             // The arena can close before the call takes hold of it, or after it has let go, never in between.
             if (closed && !failures.isEmpty()) {
                 assertThat(failures).allMatch(e -> e instanceof IllegalStateException);
-                return;
+                return true;
             }
             assertThat(failures).isEmpty();
-            assertThat(refused.get()).as("refused to close during the call").isPositive();
+            if (!closed && refused.get() == 0) {
+                return false;
+            }
             result = closed ? null : sample.outputBytes();
         }
         if (!closed) {
@@ -274,6 +285,7 @@ class ConcurrencyTest {
         if (result != null) {
             assertThat(result).isEqualTo(expected);
         }
+        return true;
     }
 
     /** The operands with number {@code n} of them copied into another arena. */

@@ -277,6 +277,7 @@ class ConcurrencyTest {
             if (!closed && refused.get() == 0) {
                 return false;
             }
+            assertThat(refused.get()).as("refused to close during the call").isPositive();
             result = closed ? null : sample.outputBytes();
         }
         if (!closed) {

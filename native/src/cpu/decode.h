@@ -115,7 +115,7 @@ class Decode {
   static constexpr int kFolds = kWidth / kFold;  // of a vector of scores
   static constexpr int64_t kAhead = 8192;        // bytes that are fetched before they are needed, at least
   static constexpr int64_t kValueKeys = 4;
-  static constexpr double kNear = 2 << 20;  // bytes of keys that the second caches may hold, values beside them
+  static constexpr int64_t kStepsPerWeighing = 8;  // that weighing a row takes the time of, about
   using Values = std::conditional_t<kTiles, F32Product, Product>;
   using Folded = float[kWidth];
 
@@ -141,7 +141,7 @@ class Decode {
   void locate(const View &view, int64_t key, int64_t count, int64_t left, const char **rows) const;
   void score(int count);
   template <int R>
-  void fold_rows(int64_t h, int64_t r, const char *const *keys, Folded *to, RowsAhead &next) const;
+  void fold_rows(int64_t r, const char *const *keys, Folded *to, RowsAhead &next) const;
   void score_tiles(typename Product::Decode &tiles, int count);
   void turn_scores(int count);
   bool all_see(int64_t key, int64_t count) const {
@@ -166,14 +166,14 @@ class Decode {
   const int64_t columns_;  // of y: whole vectors, and pairs of them where the product puts columns in an order of its own
   const RowRuns key_runs_, value_runs_;
   int64_t value_keys_;                 // whose values are added up before those of the next ones
-  int64_t weigh_steps_;                // what is fetched while a row is weighed, in steps of its values
+  int64_t score_pace_, value_pace_;    // of RowsAhead
+  int64_t weigh_bytes_;                // that are fetched while a row is weighed
   int64_t keys_ahead_, values_ahead_;  // how far in front RowsAhead is
-  int64_t keys_share_, first_values_share_, values_share_, first_keys_share_;  // of RowsAhead
-  int32_t *q_;                                                                 // see query()
-  float (*scores_)[kDecodeTile];                                              // [lane][key of the tile]; then the weights
-  Folded *folded_ = nullptr;                                                  // of a vector of keys: [fold][lane]
-  float *products_ = nullptr;                                                 // for tiles: [key of the tile][lane]
-  Scratch scratch_{nullptr};                                                  // what is left
+  int32_t *q_;                         // see query()
+  float (*scores_)[kDecodeTile];       // [lane][key of the tile]; then the weights
+  Folded *folded_ = nullptr;           // of a vector of keys: [fold][lane]
+  float *products_ = nullptr;          // for tiles: [key of the tile][lane]
+  Scratch scratch_{nullptr};           // what is left
   const char *key_rows_[2][kDecodeTile], *value_rows_[kDecodeTile];           // of the tile, first head
   const char **keys_ = key_rows_[0], **next_keys_ = key_rows_[1];             // and of the tile that follows,
   int64_t next_ = -1, next_count_ = 0;                                        // from this key on
@@ -181,27 +181,21 @@ class Decode {
   float key_scales_[kDecodeTile], value_scales_[kDecodeTile];                 // and those of one of its heads
 };
 
-// How many values are added up at a time, how far in front rows are fetched, and how much of them with each step.
+// How many values are added up at a time, how far in front rows are fetched, and how much of them with each step. Few rows add
+// up a few values of all heads at a time; with more of them, rows of y stay in registers for a whole tile.
 template <class Product, class T, class K>
 void Decode<Product, T, K>::set_pace() {
-  // One or two rows wait for memory, more of them for their products: then rows of y stay in registers for a whole tile. While rows
-  // are weighed memory goes on, unless what is fetched would have to wait in the first cache for no gain.
-  const bool few = part_.rows <= 2;
-  const bool near = static_cast<double>(p_.batch * of_.keys) * p_.heads_kv * p_.head_dim * p_.k.element_bytes <= kNear;
-  weigh_steps_ = few ? (near ? 0 : 2) : 8;
+  const bool few = part_.rows <= kFewRows;
   value_keys_ = few ? kValueKeys : kDecodeTile;
   keys_ahead_ = few ? keys_of(key_runs_, kFold) : kDecodeTile;
   values_ahead_ = few ? keys_of(value_runs_, kValueKeys) : kDecodeTile;
-  const int64_t rows = part_.head_block * part_.rows, left = kDecodeTile - values_ahead_,
-                score_steps =
-                    part_.head_block * ceil_div(part_.rows, kDecodeRows) * ceil_div(p_.head_dim, kWidth * Product::kPack),
-                value_steps = part_.head_block * of_.queries * ceil_div(p_.group, kDecodeRows) *
-                              value_steps_of<Values>(p_.head_dim_v, p_.group, value_keys_),
-                last_steps = values_ahead_ / value_keys_ * value_steps, weigh_steps = rows * weigh_steps_;
-  keys_share_ = RowsAhead::share_of(key_runs_, kFold, score_steps);
-  first_values_share_ = RowsAhead::share_of(value_runs_, values_ahead_, keys_ahead_ / kFold * score_steps);
-  values_share_ = left ? RowsAhead::share_of(value_runs_, left, weigh_steps + left / value_keys_ * value_steps) : 0;
-  first_keys_share_ = RowsAhead::share_of(key_runs_, keys_ahead_, left ? last_steps : weigh_steps + last_steps);
+  const int64_t rows = part_.head_block * part_.rows, blocks = part_.head_block * ceil_div(part_.rows, kDecodeRows),
+                key_bytes = kDecodeTile * key_runs_.total(), value_bytes = kDecodeTile * value_runs_.total(),
+                score_steps = kDecodeTile / kFold * blocks * ceil_div(p_.head_dim, kWidth * Product::kPack),
+                value_steps = kDecodeTile / Values::kPack * blocks * ceil_div(p_.head_dim_v, kPanelVectors * kWidth);
+  score_pace_ = ceil_div(value_bytes, score_steps);
+  value_pace_ = ceil_div(key_bytes, rows * kStepsPerWeighing + value_steps);
+  weigh_bytes_ = few ? value_bytes / 8 / rows : kStepsPerWeighing * value_pace_;
 }
 
 template <class Product, class T, class K>
@@ -233,9 +227,11 @@ void Decode<Product, T, K>::find_rows(int64_t key, int count, int64_t left) {
     next_keys_ = keys;
   } else {
     locate(p_.k, key, kDecodeTile, left, keys_);
-    if (!kTiles)
-      RowsAhead(keys_, left < keys_ahead_ ? left : keys_ahead_, key_runs_, RowsAhead::share_of(key_runs_, keys_ahead_, 1))
-          .some();
+    if (!kTiles) {
+      const RowsAhead::Stretch first{keys_, left < keys_ahead_ ? left : keys_ahead_, key_runs_};
+      RowsAhead all(first, first);
+      RowsAhead::Steps(all).fetch_all(first.count * key_runs_.total());
+    }
   }
   next_ = key + count;
   next_count_ = left - count < kDecodeTile ? left - count : kDecodeTile;
@@ -257,63 +253,72 @@ void Decode<Product, T, K>::locate(const View &view, int64_t key, int64_t count,
   for (int64_t j = there; j < count; j++) rows[j] = rows[there - 1];
 }
 
-// Dot products of R query rows of a head and kFold keys, not quite summed up. They wait in registers: a key is read once.
+// Dot products of R query rows of each head and kFold keys, not quite summed up. They wait in registers: a key is read once.
 template <class Product, class T, class K>
 template <int R>
-void Decode<Product, T, K>::fold_rows(int64_t h, int64_t r, const char *const *keys, Folded *to, RowsAhead &next) const {
-  const int64_t units = p_.head_dim / Product::kPack, head = h * p_.k.head * p_.k.element_bytes;
-  const int32_t *q = query(h, r, 0);
-  const K *key[kFold];
-  F acc[R][kFold];
+[[gnu::noinline]] void Decode<Product, T, K>::fold_rows(int64_t r, const char *const *keys, Folded *to,
+                                                        RowsAhead &next) const {
+  const int64_t units = p_.head_dim / Product::kPack, key_head = p_.k.head * p_.k.element_bytes;
+  const int32_t *q = query(0, r, 0);
+  const char *key[kFold];
 #pragma GCC unroll 4
-  for (int t = 0; t < kFold; t++) {
-    key[t] = reinterpret_cast<const K *>(keys[t] + head);
+  for (int t = 0; t < kFold; t++) key[t] = keys[t];
+  RowsAhead::Steps ahead(next);
+  for (int64_t h = 0; h < part_.head_block; h++) {
+    F acc[R][kFold];
 #pragma GCC unroll 4
-    for (int i = 0; i < R; i++) acc[i][t] = zero();
+    for (int i = 0; i < R; i++)
+#pragma GCC unroll 4
+      for (int t = 0; t < kFold; t++) acc[i][t] = zero();
+    const auto add_products = [&](int64_t u, int n) __attribute__((always_inline)) {
+      if constexpr (R <= kFewRows)
+        ahead.fetch<kFold * kWidth * Product::kPack * sizeof(K)>();
+      else
+        ahead.keep_pace();
+      U x[kFold];
+#pragma GCC unroll 4
+      for (int t = 0; t < kFold; t++) {
+        x[t] = load_row_units<Product>(reinterpret_cast<const K *>(key[t]) + u * Product::kPack, n);
+        keep(x[t]);
+      }
+#pragma GCC unroll 4
+      for (int i = 0; i < R; i++) {
+        const U y = load_units(q + u * R + i * kWidth);
+#pragma GCC unroll 4
+        for (int t = 0; t < kFold; t++) acc[i][t] = Product::mac(acc[i][t], y, x[t]);
+      }
+    };
+    int64_t u = 0;
+    for (; u + kWidth <= units; u += kWidth) add_products(u, kWidth);
+    if (u < units) add_products(u, static_cast<int>(units - u));
+    ahead.turn();
+#pragma GCC unroll 4
+    for (int i = 0; i < R; i++) store(to[i], fold(acc[i]));
+#pragma GCC unroll 4
+    for (int t = 0; t < kFold; t++) key[t] += key_head;
+    q += part_.rows * ldq_;
+    to += part_.head_lanes;
   }
-  const auto add_products = [&](int64_t u, int n) __attribute__((always_inline)) {
-    next.some();
-    U x[kFold];
-#pragma GCC unroll 4
-    for (int t = 0; t < kFold; t++) {
-      x[t] = load_row_units<Product>(key[t] + u * Product::kPack, n);
-      keep(x[t]);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < R; i++) {
-      const U y = load_units(q + u * R + i * kWidth);
-#pragma GCC unroll 4
-      for (int t = 0; t < kFold; t++) acc[i][t] = Product::mac(acc[i][t], y, x[t]);
-    }
-  };
-  int64_t u = 0;
-  for (; u + kWidth <= units; u += kWidth) add_products(u, kWidth);
-  if (u < units) add_products(u, static_cast<int>(units - u));
-#pragma GCC unroll 4
-  for (int i = 0; i < R; i++) store(to[i], fold(acc[i]));
 }
 
 template <class Product, class T, class K>
 void Decode<Product, T, K>::score(int count) {
   GA_STAGE(kScores);
   const int ahead = static_cast<int>(keys_ahead_);
-  RowsAhead keys(keys_ + ahead, count - ahead, key_runs_, keys_share_);
-  RowsAhead values(value_rows_, count < values_ahead_ ? count : values_ahead_, value_runs_, first_values_share_);
+  RowsAhead next({keys_ + ahead, count - ahead, key_runs_},
+                 {value_rows_, count < values_ahead_ ? count : values_ahead_, value_runs_}, score_pace_);
   for (int j = 0; j < count; j += kWidth) {
-    for (int f = 0; f < kFolds; f++) {
-      const int key = j + f * kFold;
-      RowsAhead &next = key + ahead < count ? keys : values;
-      for (int64_t h = 0; h < part_.head_block; h++)
-        for (int64_t r = 0; r < part_.rows; r += kDecodeRows) {
-          Folded *to = folded_ + f * part_.lanes + h * part_.head_lanes + r;
-          switch (part_.rows - r) {
-            case 1: fold_rows<1>(h, r, keys_ + key, to, next); break;
-            case 2: fold_rows<2>(h, r, keys_ + key, to, next); break;
-            case 3: fold_rows<3>(h, r, keys_ + key, to, next); break;
-            default: fold_rows<4>(h, r, keys_ + key, to, next);
-          }
+    for (int f = 0; f < kFolds; f++)
+      for (int64_t r = 0; r < part_.rows; r += kDecodeRows) {
+        const char *const *keys = keys_ + j + f * kFold;
+        Folded *to = folded_ + f * part_.lanes + r;
+        switch (part_.rows - r) {
+          case 1: fold_rows<1>(r, keys, to, next); break;
+          case 2: fold_rows<2>(r, keys, to, next); break;
+          case 3: fold_rows<3>(r, keys, to, next); break;
+          default: fold_rows<4>(r, keys, to, next);
         }
-    }
+      }
     for (int64_t h = 0; h < part_.head_block; h++)
       for (int64_t lane = h * part_.head_lanes; lane < h * part_.head_lanes + part_.rows; lane++) {
         F folds[kFolds];
@@ -388,17 +393,19 @@ void Decode<Product, T, K>::accumulate(int64_t key, int count) {
     sees[i].to = static_cast<int>(all.hi < key + count ? all.hi - key : count);
   }
   const int group = static_cast<int>(value_keys_), ahead = static_cast<int>(values_ahead_);
-  RowsAhead values(value_rows_ + ahead, count - ahead, value_runs_, values_share_);
-  RowsAhead keys(next_keys_, next_count_ < keys_ahead_ ? next_count_ : keys_ahead_, key_runs_, first_keys_share_);
+  RowsAhead next({value_rows_ + ahead, count - ahead, value_runs_},
+                 next_count_ > 0
+                     ? RowsAhead::Stretch{next_keys_, next_count_ < keys_ahead_ ? next_count_ : keys_ahead_, key_runs_}
+                     : RowsAhead::Stretch{value_rows_, 1, value_runs_},
+                 value_pace_);
   for (int64_t h = 0; h < part_.head_block; h++) {
     if (sizeof(K) == 1) find_scales(count, h);
     for (int64_t r = 0; r < part_.rows; r++) {
-      (ahead < count ? values : keys).some(weigh_steps_);
+      RowsAhead::Steps(next).fetch_all(weigh_bytes_);
       if (const auto [from, to] = sees[r / p_.group]; from < to) weigh(h, r, from, to);
     }
   }
-  for (int first = 0; first < count; first += group) {
-    RowsAhead &next = first + ahead < count ? values : keys;
+  for (int first = 0; first < count; first += group)
     for (int64_t i = 0; i < of_.queries; i++) {
       const int from = sees[i].from > first ? sees[i].from : first;
       const int to = sees[i].to < first + group ? sees[i].to : first + group;
@@ -413,7 +420,6 @@ void Decode<Product, T, K>::accumulate(int64_t key, int count) {
         }
       }
     }
-  }
 }
 
 template <class Product, class T, class K>
@@ -446,13 +452,14 @@ void Decode<Product, T, K>::accumulate_tiles(typename Product::Decode &tiles, in
 template <class Product, class T, class K>
 template <int G>
 void Decode<Product, T, K>::add_rows(int64_t r, int from, int to, RowsAhead &next) const {
+  const HeadsOfTask heads = {
+      part_.head_block, p_.v.head * p_.v.element_bytes, part_.head_lanes, part_.rows, s_.partial_floats, p_.head_dim_v};
+  const Rows values = {value_rows_, 0, to};
   float *y = partial(chunk_, 0, r)->y();
-  for (int64_t h = 0; h < part_.head_block; h++) {
-    const Rows values = {value_rows_, h * p_.v.head * p_.v.element_bytes, to};
-    add_values<Values, K, G>(scores_ + h * part_.head_lanes + r, values, from, to, p_.head_dim_v, y, s_.partial_floats,
-                             next);
-    y += part_.rows * s_.partial_floats;
-  }
+  if constexpr (G <= kFewRows)
+    if (from % kValueKeys == 0 && to - from == kValueKeys)
+      return add_values<Values, K, G, kValueKeys>(heads, scores_ + r, values, from, to, y, next);
+  add_values<Values, K, G, 0>(heads, scores_ + r, values, from, to, y, next);
 }
 
 // All chunks of one group of heads are done: brings them to one maximum, adds them in order, and finishes the rows.

@@ -1,6 +1,8 @@
 // The values of a tile of keys, weighted and added to the partial results of up to four query rows at once.
 #pragma once
 
+#include <type_traits>
+
 #include "core/schedule.h"
 #include "cpu/pack.h"
 
@@ -8,6 +10,7 @@ namespace ga::GA_ISA {
 namespace {
 
 constexpr int kDecodeRows = 4;  // query rows that share the registers of one pass over a tile's values
+constexpr int kFewRows = 2;     // up to which rows wait for memory, more of them for their products
 static_assert(kDecodeTile % (2 * kWidth) == 0, "pairs of weights are packed two vectors at a time");
 
 // One row's partial result over a chunk: weights are exp2(score - maximum).
@@ -26,7 +29,7 @@ struct Rows {
   const char *at(int j) const { return row[j] + head; }
 };
 
-// Where the heads of a row of K or V lie: runs of bytes, which are fetched in pieces.
+// Where the heads of a row of K or V lie: runs of bytes.
 struct RowRuns {
   RowRuns(const View &view, int64_t heads, int64_t dims)
       : stride(view.head * view.element_bytes), count(heads), bytes(dims * view.element_bytes) {
@@ -36,55 +39,86 @@ struct RowRuns {
     }
   }
   int64_t total() const { return count * bytes; }
-  int64_t pieces() const { return count * ceil_div(bytes, kPiece); }
 
-  static constexpr int64_t kPiece = 256;
   int64_t stride, count, bytes;
 };
 
-// Rows that are read next: fetched in the order of memory, a few lines with every step of something else, so that memory is busy
+// Rows that are read next: fetched in the order of memory, some lines with every step of something else, so that memory is busy
 // all the time and never asked for more than it can take.
 class RowsAhead {
  public:
-  // share: pieces per step, see share_of.
-  RowsAhead(const char *const *rows, int64_t count, const RowRuns &runs, int64_t share)
-      : row_(rows), end_(rows + count), stride_(runs.stride), runs_(runs.count), bytes_(runs.bytes), share_(share) {
-    if (count > 0)
-      begin_run();
-    else
-      share_ = 0;
-  }
-  static int64_t share_of(const RowRuns &runs, int64_t rows, int64_t steps) {
-    return ceil_div(rows * runs.pieces() * kOne, steps);
+  struct Stretch {
+    const char *const *rows;
+    int64_t count;
+    const RowRuns &runs;
+  };
+  // Those of first, if any, then those of second; it stays with the last one. pace: bytes for each step that keeps it.
+  RowsAhead(const Stretch &first, const Stretch &second, int64_t pace = 0)
+      : stretch_{first, second}, pace_(pace), now_(first.count <= 0) {
+    begin_run();
   }
 
-  GA_ALWAYS_INLINE void some(int64_t steps = 1) {
-    for (due_ += steps * share_; due_ >= kOne; due_ -= kOne) {
-      for (int64_t byte = 0; byte < RowRuns::kPiece; byte += 64) __builtin_prefetch(at_ + byte);
-      at_ += RowRuns::kPiece;
-      if (at_ >= run_end_) end_run();
+  // What a loop fetches: in registers.
+  class Steps {
+   public:
+    explicit Steps(RowsAhead &rows) : rows_(rows), at_(rows.at_), due_(rows.due_) {}
+    ~Steps() {
+      rows_.at_ = at_;
+      rows_.due_ = due_;
     }
-  }
+    // Whoever calls it also calls turn(), after some steps. Nothing that is read in between moves in front of it.
+    template <int64_t kBytes>
+    GA_ALWAYS_INLINE void fetch() {
+      __asm__ volatile("" ::: "memory");
+#pragma GCC unroll 16
+      for (int64_t byte = 0; byte < kBytes; byte += 64) __builtin_prefetch(at_ + byte);
+      at_ += kBytes;
+    }
+    GA_ALWAYS_INLINE void turn() {
+      if (at_ >= rows_.run_end_) [[unlikely]]
+        at_ = rows_.next_run();
+    }
+    GA_ALWAYS_INLINE void fetch_all(int64_t bytes) {
+      for (due_ += bytes; due_ >= kPiece; due_ -= kPiece) {
+        fetch<kPiece>();
+        turn();
+      }
+    }
+    GA_ALWAYS_INLINE void keep_pace() { fetch_all(rows_.pace_); }
+
+   private:
+    static constexpr int64_t kPiece = 256;
+    RowsAhead &rows_;
+    const char *at_;
+    int64_t due_;
+  };
 
  private:
-  static constexpr int64_t kOne = 1024;
-
-  GA_ALWAYS_INLINE void begin_run() {
-    at_ = *row_ + run_ * stride_;
-    run_end_ = at_ + bytes_;
+  // Rows without a gap are one run.
+  void begin_run() {
+    const Stretch &s = stretch_[now_];
+    at_ = s.rows[row_] + run_ * s.runs.stride;
+    run_end_ = at_ + s.runs.bytes;
+    if (s.runs.count == 1)
+      for (; row_ + 1 < s.count && s.rows[row_ + 1] == run_end_; row_++) run_end_ += s.runs.bytes;
   }
-  GA_ALWAYS_INLINE void end_run() {
-    if (++run_ == runs_) run_ = 0, row_++;
-    if (row_ < end_)
-      begin_run();
-    else
-      due_ = share_ = 0;
+  [[gnu::noinline, gnu::cold]] const char *next_run() {
+    if (++run_ == stretch_[now_].runs.count) {
+      run_ = 0;
+      if (++row_ >= stretch_[now_].count) {
+        row_ = now_ == 0 ? 0 : row_ - 1;
+        now_ = 1;
+      }
+    }
+    begin_run();
+    return at_;
   }
 
-  const char *const *row_, *const *end_;
-  const char *at_ = nullptr, *run_end_ = nullptr;
-  int64_t stride_, runs_, bytes_, run_ = 0;
-  int64_t share_, due_ = 0;  // in units of 1 / kOne
+  Stretch stretch_[2];
+  int64_t pace_, due_ = 0;
+  int now_;
+  int64_t row_ = 0, run_ = 0;
+  const char *at_, *run_end_;
 };
 
 // Rows of y are ldy apart.
@@ -109,24 +143,34 @@ GA_INLINE void pack_weights(F32Product, float *) {}
 // Columns of y in their order, whatever the product's is.
 GA_INLINE void order_columns(F32Product, float *, int64_t) {}
 
+// What one or two rows fetch while they read so many bytes of values: whole lines, and all but the eighth that was fetched while
+// they were weighed.
+constexpr int64_t share_of(int64_t bytes) { return (bytes - bytes / 8 + 63) / 64 * 64; }
+
 // y[g] += sum over keys [from, to) of the tile of weight * value, for C vectors of columns from column d on.
-template <class T, int G, int C>
+template <class T, int G, int C, int kKeys>
 GA_INLINE void tile_values(F32Product, const float (*weights)[kDecodeTile], const Rows &values, int from, int to,
-                           int64_t d, int64_t columns, float *y, int64_t ldy, RowsAhead &next) {
+                           int64_t d, int64_t columns, float *y, int64_t ldy, RowsAhead::Steps &ahead) {
+  if constexpr (kKeys > 0) to = from + kKeys;
   const int n = C > 1 || columns - d >= kWidth ? kWidth : static_cast<int>(columns - d);
   F acc[G][C];
   load_columns<G, C>(y + d, ldy, acc);
   for (int j = from; j < to; j++) {
-    next.some();
+    if constexpr (G > kFewRows)
+      ahead.keep_pace();
+    else
+      ahead.fetch<share_of(C * kWidth * sizeof(T))>();
+    if (kKeys == 0) ahead.turn();
     const T *at = reinterpret_cast<const T *>(values.at(j)) + d;
     F p[G];
 #pragma GCC unroll 4
     for (int g = 0; g < G; g++) p[g] = set(weights[g][j]);
 #pragma GCC unroll 8
     for (int c = 0; c < C; c++) {
-      const F x = C == 1 && n < kWidth ? load(at, n) : load(at + c * kWidth);
+      U x = load_row_units<F32Product>(at + c * kWidth, C == 1 ? n : kWidth);
+      keep(x);
 #pragma GCC unroll 4
-      for (int g = 0; g < G; g++) acc[g][c] = fma(p[g], x, acc[g][c]);
+      for (int g = 0; g < G; g++) acc[g][c] = fma(p[g], as_floats(x), acc[g][c]);
     }
   }
   store_columns<G, C>(y + d, ldy, acc);
@@ -172,54 +216,61 @@ GA_INLINE void add_pair(const Rows &values, int j, int64_t d, int n, const float
 
 // The same on pairs of keys. C counts vectors of 16 columns: two come from one vector of 32 bf16, and y has them as interleave_lanes
 // leaves them.
-template <class T, int G, int C>
+template <class T, int G, int C, int kKeys>
 GA_INLINE void tile_values(Bf16Product, const float (*weights)[kDecodeTile], const Rows &values, int from, int to,
-                           int64_t d, int64_t columns, float *y, int64_t ldy, RowsAhead &next) {
+                           int64_t d, int64_t columns, float *y, int64_t ldy, RowsAhead::Steps &ahead) {
+  if constexpr (kKeys > 0) to = from + kKeys;
   const int n = C > 2 || columns - d >= 2 * kWidth ? kWidth : static_cast<int>(columns - d) / 2;
   F acc[G][C];
   load_columns<G, C>(y + d, ldy, acc);
   int j = from;
-  if (j & 1) add_pair<kOddOne, T, G, C>(values, j++ - 1, d, n, weights, acc);
+  if constexpr (kKeys == 0)
+    if (j & 1) add_pair<kOddOne, T, G, C>(values, j++ - 1, d, n, weights, acc);
   for (; j + 1 < to; j += 2) {
-    next.some();
+    if constexpr (G > kFewRows)
+      ahead.keep_pace();
+    else
+      ahead.fetch<share_of(2 * C * kWidth * sizeof(T))>();
+    if (kKeys == 0) ahead.turn();
     add_pair<kBoth, T, G, C>(values, j, d, n, weights, acc);
   }
-  if (j < to) add_pair<kEvenOne, T, G, C>(values, j, d, n, weights, acc);
+  if constexpr (kKeys == 0)
+    if (j < to) add_pair<kEvenOne, T, G, C>(values, j, d, n, weights, acc);
   store_columns<G, C>(y + d, ldy, acc);
 }
 #endif
 
-// Columns that G rows take at once.
-constexpr int64_t wide_columns(int64_t rows) { return kPanelVectors * (rows <= 2 ? 2 : 1) * kWidth; }
+// The heads of a task: how many there are, and what lies between one and the next.
+struct HeadsOfTask {
+  int64_t count;
+  int64_t value_bytes;  // of V
+  int64_t lanes;        // of weights
+  int64_t y_rows, ldy;  // of y, whose rows are ldy floats apart
+  int64_t columns;
+};
 
-// In a function of its own, the many sums of more rows are not kept in memory.
-template <class Product, class T, int G, int C>
-[[gnu::noinline]] static void tile_values_apart(const float (*weights)[kDecodeTile], const Rows &values, int from, int to,
-                                                int64_t d, int64_t columns, float *y, int64_t ldy, RowsAhead &next) {
-  RowsAhead own = next;  // in registers
-  tile_values<T, G, C>(Product{}, weights, values, from, to, d, columns, y, ldy, own);
-  next = own;
-}
-
-// y[g] += weights * values over keys [from, to) of the tile, for G rows that see them all.
-template <class Product, class T, int G>
-static void add_values(const float (*weights)[kDecodeTile], const Rows &values, int from, int to, int64_t columns,
-                       float *y, int64_t ldy, RowsAhead &next) {
-  constexpr int step = Product::kPack, wide = wide_columns(G);
-  int64_t d = 0;
-  for (; d + wide <= columns; d += wide)
-    if constexpr (G > 2)
-      tile_values_apart<Product, T, G, wide / kWidth>(weights, values, from, to, d, columns, y, ldy, next);
-    else
-      tile_values<T, G, wide / kWidth>(Product{}, weights, values, from, to, d, columns, y, ldy, next);
-  for (; d < columns; d += step * kWidth)
-    tile_values_apart<Product, T, G, step>(weights, values, from, to, d, columns, y, ldy, next);
-}
-
-// How many steps that takes, about.
-template <class Product>
-GA_INLINE int64_t value_steps_of(int64_t columns, int64_t rows, int64_t keys) {
-  return ceil_div(columns, wide_columns(rows)) * ceil_div(keys, Product::kPack);
+// y[g] += weights * values over keys [from, to) of the tile, for G rows of each head, that see them all. kKeys: as many keys, from
+// an even one on; 0: any.
+template <class Product, class T, int G, int kKeys>
+[[gnu::noinline]] static void add_values(const HeadsOfTask &heads, const float (*weights)[kDecodeTile], Rows values,
+                                         int from, int to, float *y, RowsAhead &next) {
+  constexpr int wide = kPanelVectors * (G <= kFewRows ? 2 : 1), step = Product::kPack;
+  RowsAhead::Steps ahead(next);
+  for (int64_t h = 0; h < heads.count; h++) {
+    int64_t d = 0;
+    const auto take = [&]<int C>(std::integral_constant<int, C>) __attribute__((always_inline)) {
+      tile_values<T, G, C, kKeys>(Product{}, weights, values, from, to, d, heads.columns, y, heads.ldy, ahead);
+      if (kKeys > 0) ahead.turn();
+      d += C * kWidth;
+    };
+    while (d + wide * kWidth <= heads.columns) take(std::integral_constant<int, wide>{});
+    if constexpr (wide / 2 > step)
+      if (d + wide / 2 * kWidth <= heads.columns) take(std::integral_constant<int, wide / 2>{});
+    while (d < heads.columns) take(std::integral_constant<int, step>{});
+    weights += heads.lanes;
+    values.head += heads.value_bytes;
+    y += heads.y_rows * heads.ldy;
+  }
 }
 
 }  // namespace

@@ -111,7 +111,7 @@ int64_t thread_bytes(const Problem &p, const Geometry &g, const Schedule &s, con
     if (product_of(p, g).pack == 2) own.take(rows, kKeyBlock * 2);  // P in bf16
     own.take(rows, round_up(p.head_dim_v, g.width) * 4);            // Y, not yet normalized
     own.take(rows, 3 * g.width * 4);                                // sum, maximum of a key block, running maximum
-    own.take(rows, 2 * 8);                                          // the keys it sees
+    own.take(rows, 4 * 8);                                          // the keys it sees, and where it lies
   } else {
     own.take(part.lanes, Schedule::query_units(p.head_dim, g.width) * 4);  // Q, packed
     own.take(part.lanes, kDecodeTile * 4);                                 // scores of one tile of keys

@@ -4,6 +4,8 @@
 // as a pass of its own it would read and write O once more.
 #pragma once
 
+#include <type_traits>
+
 #include "cpu/sink.h"
 
 namespace ga::GA_ISA {
@@ -44,6 +46,12 @@ GA_INLINE void multiply_by_sigmoid(const float *y, F factor, const char *gate, i
   constexpr Precision precision = sizeof(T) == 4 ? kFine : kCoarse;
   const G *g = reinterpret_cast<const G *>(gate);
   int64_t d = 0;
+#ifdef GA_NATIVE_BF16
+  if constexpr (std::is_same_v<T, bf16>)
+    for (; d + 2 * kWidth <= columns; d += 2 * kWidth)
+      store_units(out + d, pack_pairs(mul(mul(load(y + d), factor), sigmoid<precision>(load(g + d))),
+                                      mul(mul(load(y + d + kWidth), factor), sigmoid<precision>(load(g + d + kWidth)))));
+#endif
   for (; d + kWidth <= columns; d += kWidth)
     store(out + d, mul(mul(load(y + d), factor), sigmoid<precision>(load(g + d))));
   if (d < columns) {

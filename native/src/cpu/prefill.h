@@ -33,14 +33,14 @@ class Prefill {
   };
   Tile tile_at(int64_t row) const {
     const int n = static_cast<int>(rows_ - row < kTile ? rows_ - row : kTile);
-    return {row, n, sees_[row].lo, sees_[row + n - 1].lo, sees_[row].hi, sees_[row + n - 1].hi};
+    const KeyRange &first = row_[row].sees, &last = row_[row + n - 1].sees;
+    return {row, n, first.lo, last.lo, first.hi, last.hi};
   }
+  struct Row {
+    KeyRange sees;
+    int64_t query, head;  // where it lies in Q, gate and output
+  };
 
-  int64_t position(int64_t row) const { return (row0_ + row) / p_.group; }
-  int64_t query_head(int64_t row) const { return h_ * p_.group + (row0_ + row) % p_.group; }
-  const char *query(int64_t row) const {
-    return p_.q.at(of_.query_entry, of_.query_row + position(row), query_head(row));
-  }
   const int32_t *key_panel(int64_t key) const {
     return keys_ + (key - part_.first_packed) / kPanel * s_.key_units * kPanel;
   }
@@ -48,15 +48,16 @@ class Prefill {
     return values_ + (column / kPanel * part_.value_units + (key - part_.first_packed) / Product::kPack) * kPanel;
   }
   // Inline: GCC drops calls of what only prefetches.
-  GA_ALWAYS_INLINE void prefetch_query(int64_t row) const {
-    const char *at = query(row);
+  GA_ALWAYS_INLINE void prefetch_query(int64_t row, int64_t head) const {
+    const char *at = p_.q.at(of_.query_entry, row, head);
     for (int64_t byte = 0; byte < p_.head_dim * p_.q.element_bytes; byte += 64) __builtin_prefetch(at + byte);
   }
+  void find_rows();
   void load_queries();
   void scores(int64_t first, int64_t keys);
   void softmax(int64_t first, int64_t keys);
   KeyRange columns_seen(int64_t row, int64_t first, int64_t keys) const {
-    const int64_t lo = sees_[row].lo, hi = sees_[row].hi, end = first + keys;
+    const int64_t lo = row_[row].sees.lo, hi = row_[row].sees.hi, end = first + keys;
     return {(lo > first ? lo : first) - first, (hi < end ? hi : end) - first};
   }
   void raise_reference(int64_t row, const Tile &t, int64_t first, int64_t keys);
@@ -66,6 +67,7 @@ class Prefill {
   void store_weights(int64_t row, int64_t key, F low, F high);
   void accumulate(int64_t first, int64_t keys);
   void accumulate_exactly(const Tile &t, int64_t first, int64_t from, int64_t to, int64_t column);
+  void clear(const Tile &t, int64_t column, int64_t columns);
   bool any_unsafe(int64_t from, int64_t to) const;
   void finish();
 
@@ -85,7 +87,7 @@ class Prefill {
   float *sum_;        // [rows][vector]
   float *block_max_;  // [rows][vector]
   float *maximum_;    // [rows], in units of log2, after scaling
-  KeyRange *sees_;    // [rows]
+  Row *row_;          // [rows]
   int64_t y_stride_;
 };
 
@@ -112,22 +114,16 @@ Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, const Part &pa
   sum_ = scratch.take<float>(rows * kWidth);
   block_max_ = scratch.take<float>(rows * kWidth);
   maximum_ = scratch.take<float>(rows);
-  sees_ = scratch.take<KeyRange>(rows);
+  row_ = scratch.take<Row>(rows);
 }
 
 template <class Product, class T>
 void Prefill<Product, T>::run() {
   [[maybe_unused]] const typename Product::Registers registers;
-  for (int64_t r = 0; r < rows_; r++) {
-    sees_[r] = visible_keys(p_, of_, position(r));
-    maximum_[r] = -__builtin_inff();
-    store(sum_ + r * kWidth, zero());
-    store(block_max_ + r * kWidth, set(-__builtin_inff()));
-    for (int64_t d = 0; d < y_stride_; d += kWidth) store(y_ + r * y_stride_ + d, zero());
-  }
+  find_rows();
   load_queries();
-  const int64_t end = sees_[rows_ - 1].hi;
-  for (int64_t first = sees_[0].lo / kKeyBlock * kKeyBlock; first < end; first += kKeyBlock) {
+  const int64_t end = row_[rows_ - 1].sees.hi;
+  for (int64_t first = row_[0].sees.lo / kKeyBlock * kKeyBlock; first < end; first += kKeyBlock) {
     const int64_t keys = end - first < kKeyBlock ? end - first : kKeyBlock;
     scores(first, keys);
     softmax(first, keys);
@@ -137,15 +133,41 @@ void Prefill<Product, T>::run() {
 }
 
 template <class Product, class T>
+void Prefill<Product, T>::find_rows() {
+  int64_t query = row0_ / p_.group, head = row0_ % p_.group;
+  KeyRange sees = visible_keys(p_, of_, query);
+  for (int64_t r = 0; r < rows_; r++, head++) {
+    if (head == p_.group) {
+      head = 0;
+      sees = visible_keys(p_, of_, ++query);
+    }
+    row_[r] = {sees, of_.query_row + query, h_ * p_.group + head};
+    maximum_[r] = -__builtin_inff();
+    store(sum_ + r * kWidth, zero());
+    store(block_max_ + r * kWidth, set(-__builtin_inff()));
+  }
+  // The first product with values sets rows of Y; where there is none, they are 0.
+  for (int64_t r = 0; r < rows_; r += kTile)
+    if (const Tile t = tile_at(r); t.lo >= t.hi) clear(t, 0, y_stride_);
+}
+
+template <class Product, class T>
+void Prefill<Product, T>::clear(const Tile &t, int64_t column, int64_t columns) {
+  for (int64_t r = t.row; r < t.row + t.rows; r++)
+    for (int64_t d = column; d < column + columns; d += kWidth) store(y_ + r * y_stride_ + d, zero());
+}
+
+template <class Product, class T>
 void Prefill<Product, T>::load_queries() {
   GA_STAGE(kQueries);
   const int64_t units = p_.head_dim / Product::kPack;
   constexpr int64_t ahead = 8;  // rows lie far apart in memory: no hardware foresees the next one
   for (int64_t r = -ahead; r < rows_; r++) {
-    if (r + ahead < rows_) prefetch_query(r + ahead);
+    if (r + ahead < rows_) prefetch_query(row_[r + ahead].query, row_[r + ahead].head);
     if (r < 0) continue;
     int32_t *row = q_ + r * s_.key_units;
-    pack_row<Product>(reinterpret_cast<const T *>(query(r)), units, row, p_.scale < 0);
+    const char *query = p_.q.at(of_.query_entry, row_[r].query, row_[r].head);
+    pack_row<Product>(reinterpret_cast<const T *>(query), units, row, p_.scale < 0);
     zero_from(row, units, s_.key_units);
   }
 }
@@ -175,16 +197,21 @@ void Prefill<Product, T>::scores(int64_t first, int64_t keys) {
 template <class Product, class T>
 void Prefill<Product, T>::softmax(int64_t first, int64_t keys) {
   GA_STAGE(kSoftmax);
+  const int64_t queries_before = part_.query_block / p_.group, heads_before = part_.query_block % p_.group;
   for (int64_t r = 0; r < rows_; r += kTile) {
     const Tile t = tile_at(r);
     if (t.hi <= first || t.lo >= first + keys) continue;
     for (int64_t i = r; i < r + t.rows; i++) raise_reference(i, t, first, keys);
     for (int64_t i = r; i < r + t.rows; i++) {
       weigh_row(i, t, first, keys);
-      if (first + keys < sees_[i].hi)
+      const Row &row = row_[i];
+      if (first + keys < row.sees.hi)
         continue;  // its end is near: so is that of the task, and the block before comes next
-      epilogue_.prefetch(of_.query_entry, of_.query_row + position(i), query_head(i));
-      if (row0_ > 0) prefetch_query(i - part_.query_block);
+      epilogue_.prefetch(of_.query_entry, row.query, row.head);
+      if (row0_ == 0) continue;
+      const int64_t head = row.head - heads_before;
+      const bool less = head < h_ * p_.group;
+      prefetch_query(row.query - queries_before - less, less ? head + p_.group : head);
     }
   }
 }
@@ -301,13 +328,17 @@ void Prefill<Product, T>::accumulate(int64_t first, int64_t keys) {
         if (to > keys) to = keys;
         if (from >= to) continue;
         const int64_t low = from / kKeyStep * kKeyStep, high = round_up(to, kKeyStep);  // those are multiplied as well
+        const bool begins = t.lo >= first + v;
         if ((t.lo_all > first + low || t.hi_all < first + high) && any_unsafe(first + from, first + to)) {
+          if (begins) clear(t, column, y_stride_ - column < kPanel ? y_stride_ - column : kPanel);
           accumulate_exactly(t, first, from, to, column);
           continue;
         }
-        const int64_t unit = low / pack, n = (high - low) / pack;
-        multiply<Product, kAccumulate>(t.rows, p_.head_dim_v - column, weights_ + r * stride + unit, stride,
-                                       values + unit * kPanel, n, y_ + r * y_stride_ + column, y_stride_, ahead.take(n));
+        const int64_t unit = low / pack, n = (high - low) / pack, columns = p_.head_dim_v - column;
+        const int32_t *weights = weights_ + r * stride + unit, *at = values + unit * kPanel, *fetch = ahead.take(n);
+        float *y = y_ + r * y_stride_ + column;
+        begins ? multiply<Product, kStore>(t.rows, columns, weights, stride, at, n, y, y_stride_, fetch)
+               : multiply<Product, kAccumulate>(t.rows, columns, weights, stride, at, n, y, y_stride_, fetch);
       }
     }
 }
@@ -320,8 +351,9 @@ void Prefill<Product, T>::accumulate_exactly(const Tile &t, int64_t first, int64
   const int32_t *values = value_panel(first, column);
   const int64_t left = p_.head_dim_v - column, columns = left < kPanel ? left : kPanel;
   for (int64_t r = t.row; r < t.row + t.rows; r++) {
-    const int64_t lo = sees_[r].lo - first > from ? sees_[r].lo - first : from;
-    const int64_t hi = sees_[r].hi - first < to ? sees_[r].hi - first : to;
+    const KeyRange &sees = row_[r].sees;
+    const int64_t lo = sees.lo - first > from ? sees.lo - first : from;
+    const int64_t hi = sees.hi - first < to ? sees.hi - first : to;
     if (lo >= hi) continue;
     float *y = y_ + r * y_stride_ + column;
     const int32_t *weights = weights_ + r * stride;
@@ -355,7 +387,7 @@ template <class Product, class T>
 void Prefill<Product, T>::finish() {
   GA_STAGE(kRowEnds);
   for (int64_t r = 0; r < rows_; r++)
-    epilogue_.finish(of_.query_entry, of_.query_row + position(r), query_head(r), y_ + r * y_stride_,
+    epilogue_.finish(of_.query_entry, row_[r].query, row_[r].head, y_ + r * y_stride_,
                      reduce_add(load(sum_ + r * kWidth)), maximum_[r]);
 }
 

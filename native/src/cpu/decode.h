@@ -24,9 +24,11 @@ namespace {
 template <Precision precision>
 static void tile_weights(float *s, int from, int to, const Softcap &softcap, int64_t columns, Partial &row) {
   const F lowest = set(-__builtin_inff()), factor = set(softcap.factor());
+  const bool all = from == 0 && to == kDecodeTile;
+  const auto seen = [&](F x, int j, F other) { return all ? x : keep_range(x, from - j, to - j, other); };
   F m = lowest;
   for (int j = 0; j < kDecodeTile; j += kWidth) {
-    const F x = keep_range(load(s + j), from - j, to - j, lowest);
+    const F x = seen(load(s + j), j, lowest);
     store(s + j, x);
     m = max(m, x);
   }
@@ -43,7 +45,7 @@ static void tile_weights(float *s, int from, int to, const Softcap &softcap, int
   Weights<precision> weights(softcap, row.maximum);
   weights.prepare(s, 0, kDecodeTile);
   for (int j = 0; j < kDecodeTile; j += kWidth) {
-    const F e = keep_range(weights(load(s + j)), from - j, to - j, zero());
+    const F e = seen(weights(load(s + j)), j, zero());
     store(s + j, e);
     sum = add(sum, e);
   }
@@ -383,7 +385,6 @@ void Decode<Product, T, K>::find_scales(int64_t count, int64_t h) {
 // Weights of the tile, head by head; then values, some keys of all heads at a time, while the next ones are fetched.
 template <class Product, class T, class K>
 void Decode<Product, T, K>::accumulate(int64_t key, int count) {
-  GA_STAGE(kValues);
   struct {
     int from, to;
   } sees[kDecodeMaxRows];  // by query
@@ -398,13 +399,17 @@ void Decode<Product, T, K>::accumulate(int64_t key, int count) {
                      ? RowsAhead::Stretch{next_keys_, next_count_ < keys_ahead_ ? next_count_ : keys_ahead_, key_runs_}
                      : RowsAhead::Stretch{value_rows_, 1, value_runs_},
                  value_pace_);
-  for (int64_t h = 0; h < part_.head_block; h++) {
-    if (sizeof(K) == 1) find_scales(count, h);
-    for (int64_t r = 0; r < part_.rows; r++) {
-      RowsAhead::Steps(next).fetch_all(weigh_bytes_);
-      if (const auto [from, to] = sees[r / p_.group]; from < to) weigh(h, r, from, to);
+  {
+    GA_STAGE(kSoftmax);
+    for (int64_t h = 0; h < part_.head_block; h++) {
+      if (sizeof(K) == 1) find_scales(count, h);
+      for (int64_t r = 0; r < part_.rows; r++) {
+        RowsAhead::Steps(next).fetch_all(weigh_bytes_);
+        if (const auto [from, to] = sees[r / p_.group]; from < to) weigh(h, r, from, to);
+      }
     }
   }
+  GA_STAGE(kValues);
   for (int first = 0; first < count; first += group)
     for (int64_t i = 0; i < of_.queries; i++) {
       const int from = sees[i].from > first ? sees[i].from : first;

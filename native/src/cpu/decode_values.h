@@ -121,21 +121,32 @@ class RowsAhead {
   const char *at_, *run_end_;
 };
 
+// An address in a register of its own, for constant offsets: else the compiler has one register for each of them.
+template <class P>
+GA_INLINE P *base(P *p) {
+  __asm__("" : "+r"(p));
+  return p;
+}
+
 // Rows of y are ldy apart.
 template <int G, int C>
 GA_INLINE void load_columns(const float *y, int64_t ldy, F acc[G][C]) {
 #pragma GCC unroll 4
-  for (int g = 0; g < G; g++)
+  for (int g = 0; g < G; g++) {
+    const float *row = base(y + g * ldy);
 #pragma GCC unroll 8
-    for (int c = 0; c < C; c++) acc[g][c] = load(y + g * ldy + c * kWidth);
+    for (int c = 0; c < C; c++) acc[g][c] = load(row + c * kWidth);
+  }
 }
 
 template <int G, int C>
 GA_INLINE void store_columns(float *y, int64_t ldy, const F acc[G][C]) {
 #pragma GCC unroll 4
-  for (int g = 0; g < G; g++)
+  for (int g = 0; g < G; g++) {
+    float *row = base(y + g * ldy);
 #pragma GCC unroll 8
-    for (int c = 0; c < C; c++) store(y + g * ldy + c * kWidth, acc[g][c]);
+    for (int c = 0; c < C; c++) store(row + c * kWidth, acc[g][c]);
+  }
 }
 
 // Weights of a tile's keys as the product takes them: as they are, or in pairs of neighboring keys.
@@ -161,7 +172,7 @@ GA_INLINE void tile_values(F32Product, const float (*weights)[kDecodeTile], cons
     else
       ahead.fetch<share_of(C * kWidth * sizeof(T))>();
     if (kKeys == 0) ahead.turn();
-    const T *at = reinterpret_cast<const T *>(values.at(j)) + d;
+    const T *at = base(reinterpret_cast<const T *>(values.at(j)) + d);
     F p[G];
 #pragma GCC unroll 4
     for (int g = 0; g < G; g++) p[g] = set(weights[g][j]);
@@ -193,18 +204,22 @@ GA_INLINE void order_columns(Bf16Product, float *y, int64_t columns) {
 
 enum PairOf { kBoth, kEvenOne, kOddOne };  // keys of a pair that are seen; the other one counts as 0, whatever it holds
 
+// j: the even one.
 template <PairOf seen, class T, int G, int C>
 GA_INLINE void add_pair(const Rows &values, int j, int64_t d, int n, const float (*weights)[kDecodeTile], F acc[G][C]) {
-  const T *even = seen != kOddOne ? reinterpret_cast<const T *>(values.at(j)) + d : nullptr;
-  const T *odd = seen != kEvenOne ? reinterpret_cast<const T *>(values.at(j + 1)) + d : nullptr;
+  const T *even = base(reinterpret_cast<const T *>(values.at(seen == kOddOne ? j + 1 : j)) + d);
+  const T *odd = base(reinterpret_cast<const T *>(values.at(seen == kEvenOne ? j : j + 1)) + d);
   U p[G];
 #pragma GCC unroll 4
-  for (int g = 0; g < G; g++) p[g] = broadcast_unit(reinterpret_cast<const int32_t *>(weights[g]) + j / 2);
+  for (int g = 0; g < G; g++)
+    p[g] = broadcast_unit(reinterpret_cast<const int32_t *>(weights[g]) + static_cast<unsigned>(j) / 2);
 #pragma GCC unroll 8
   for (int c = 0; c < C; c += 2) {
-    const U x = even ? load_row_units<Bf16Product>(even + c * kWidth, n) : zero_units();
-    const U y = odd ? load_row_units<Bf16Product>(odd + c * kWidth, n) : zero_units();
-    U low, high;
+    U x = zero_units(), y = zero_units(), low, high;
+    if constexpr (seen != kOddOne) x = load_row_units<Bf16Product>(even + c * kWidth, n);
+    if constexpr (seen != kEvenOne) y = load_row_units<Bf16Product>(odd + c * kWidth, n);
+    keep(x);
+    keep(y);
     interleave_lanes(x, y, low, high);
 #pragma GCC unroll 4
     for (int g = 0; g < G; g++) {

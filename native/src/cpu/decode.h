@@ -440,13 +440,14 @@ void Decode<Product, T, K>::weigh(int64_t h, int64_t r, int from, int to) {
 // The same where every row sees the whole tile: all rows of a head at once.
 template <class Product, class T, class K>
 void Decode<Product, T, K>::accumulate_tiles(typename Product::Decode &tiles, int count) {
-  GA_STAGE(kValues);
   for (int64_t h = 0; h < part_.head_block; h++) {
     float(*weights)[kDecodeTile] = scores_ + h * part_.head_lanes;
     for (int64_t r = 0; r < part_.rows; r++) {
+      GA_STAGE(kSoftmax);
       if (softcap_.capped()) softcap_.apply(weights[r], 0, count);
       tile_weights<kCoarse>(weights[r], 0, count, softcap_, p_.head_dim_v, *partial(chunk_, h, r));
     }
+    GA_STAGE(kValues);
     const Rows values = {value_rows_, h * p_.v.head * p_.v.element_bytes, count};
     tiles.load_values(values);
     tiles.accumulate(weights, partial(chunk_, h, 0)->y(), s_.partial_floats);

@@ -104,14 +104,25 @@ final class DocumentJson {
             if (!Double.isNaN(row.share())) {
                 json.writeNumberProperty("share", row.share());
             }
-            json.writeName("rounds_ns");
-            json.writeStartArray();
-            row.rounds().forEach(json::writeNumber);
-            json.writeEndArray();
+            writeNumbers(json, "rounds_ns", row.rounds());
+            writeNumbers(json, "peak_rounds", row.peak().rounds());
         } else {
             json.writeStringProperty("absence", row.absence());
         }
         json.writeEndObject();
+    }
+
+    private static void writeNumbers(JsonGenerator json, String name, List<Double> values) {
+        json.writeName(name);
+        json.writeStartArray();
+        values.forEach(json::writeNumber);
+        json.writeEndArray();
+    }
+
+    private static List<Double> numbers(Map<?, ?> row, String name) {
+        return list(row, name).stream()
+                .map(value -> ((Number) value).doubleValue())
+                .toList();
     }
 
     /** What {@link #write} wrote; figures that follow from others are computed anew. */
@@ -154,10 +165,8 @@ final class DocumentJson {
                 "",
                 number(row, "error"),
                 (long) number(row, "calls"),
-                list(row, "rounds_ns").stream()
-                        .map(round -> ((Number) round).doubleValue())
-                        .toList(),
-                new Peak(string(row, "limit"), number(row, "peak")));
+                numbers(row, "rounds_ns"),
+                new Peak(string(row, "limit"), numbers(row, "peak_rounds")));
     }
 
     private static Object value(JsonParser json) {

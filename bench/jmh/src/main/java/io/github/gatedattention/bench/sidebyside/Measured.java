@@ -2,6 +2,7 @@ package io.github.gatedattention.bench.sidebyside;
 
 import io.github.gatedattention.bench.Workload;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * A row of the report: what was measured, or why nothing was.
@@ -48,13 +49,24 @@ record Measured(
 
     /** GFLOP/s, for decode GB/s. */
     double rate() {
-        Workload workload = entry.workload();
-        double work = workload.isDecode() ? entry.implementation().bytes(workload) : workload.flop();
-        return work / nanos();
+        return work() / nanos();
     }
 
-    /** The rate as a share of the peak; NaN when that is unknown. */
+    /** FLOP, for decode bytes. */
+    private double work() {
+        Workload workload = entry.workload();
+        return workload.isDecode() ? entry.implementation().bytes(workload) : workload.flop();
+    }
+
+    /**
+     * The rate as a share of the peak, the median over the rounds: a machine that is faster in some of them has both then. NaN when
+     * the peak is unknown.
+     */
     double share() {
-        return peak.gigaPerSecond() > 0 ? rate() / peak.gigaPerSecond() : Double.NaN;
+        int known = Math.min(rounds.size(), peak.rounds().size());
+        return Statistics.median(IntStream.range(0, known)
+                .filter(round -> peak.rounds().get(round) > 0)
+                .mapToDouble(round -> work() / rounds.get(round) / peak.rounds().get(round))
+                .toArray());
     }
 }

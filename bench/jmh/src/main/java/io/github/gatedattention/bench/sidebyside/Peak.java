@@ -8,10 +8,18 @@ import java.util.List;
  * What bounds a row, measured in the same rounds.
  *
  * @param limit what was measured, as the program {@code limits} is asked for it; empty when nothing bounds the row
- * @param gigaPerSecond 1e9 floating-point operations or bytes per second; 0 when unknown
+ * @param rounds 1e9 floating-point operations or bytes per second, in each round; 0 when unknown
  */
-record Peak(String limit, double gigaPerSecond) {
-    static final Peak NONE = new Peak("", 0);
+record Peak(String limit, List<Double> rounds) {
+    static final Peak NONE = new Peak("", List.of());
+
+    /** The median over the rounds; 0 when unknown. */
+    double gigaPerSecond() {
+        return rounds.isEmpty()
+                ? 0
+                : Statistics.median(
+                        rounds.stream().mapToDouble(Double::doubleValue).toArray());
+    }
 
     /** Limits of bf16's own arithmetic, the fastest first; without any of them it is f32's. */
     static final List<String> BF16_INSTRUCTIONS = List.of("amx_bf16", "dot_bf16");

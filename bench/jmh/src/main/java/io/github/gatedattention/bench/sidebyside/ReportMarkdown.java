@@ -49,9 +49,9 @@ final class ReportMarkdown {
                 One run: in every round the limits of the machine are measured, then everyone has a turn of several calls.
                 The time of a round is the median of its calls, the figure is the median of the rounds, and the spread its
                 10th and 90th percentile over the rounds. Peak is what `limits` reached in the same rounds: the arithmetic
-                of the type, or reading as many bytes as the operands have, over and over. Error is the relative L2 error of
-                the whole output against float64. Timed: one call, attention and gate; untimed: loading, changes of layout,
-                repetition of K and V. A row without figures says why.
+                of the type, or reading as many bytes as the operands have, over and over; its share is the median of those of
+                each round. Error is the relative L2 error of the whole output against float64. Timed: one call, attention and
+                gate; untimed: loading, changes of layout, repetition of K and V. A row without figures says why.
 
                 ## Tuning
 
@@ -102,8 +102,8 @@ final class ReportMarkdown {
         text.append("""
                 Shares of the time of all threads, of this library's calls, as a build with clocks between the stages has them: keys
                 and values packed, query rows packed, Q Kᵀ (backward: and dY Vᵀ), softmax (backward: P and dS), P V, the end of rows
-                (normalize, gate, merge, store; backward: Delta and dY), dK and dV, dQ. In decode the softmax stands with P V. The rest
-                passes between the stages: threads that wait, and the call itself. What was tried: docs/benchmarks.md.
+                (normalize, gate, merge, store; backward: Delta and dY), dK and dV, dQ. The rest passes between
+                the stages: threads that wait, and the call itself. What was tried: docs/benchmarks.md.
 
                 """);
         List<String> head = new ArrayList<>(List.of("workload", "type", "median ms"));

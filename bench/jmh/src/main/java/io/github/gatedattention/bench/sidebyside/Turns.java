@@ -146,9 +146,6 @@ final class Turns {
         if (!candidate.absence.isEmpty()) {
             return Measured.absent(section, candidate.entry, candidate.absence);
         }
-        List<Double> values = peaks.getOrDefault(candidate.limit, List.of());
-        double peak = Statistics.median(
-                values.stream().mapToDouble(Double::doubleValue).toArray());
         return new Measured(
                 section,
                 candidate.entry,
@@ -156,6 +153,6 @@ final class Turns {
                 candidate.error,
                 candidate.calls,
                 List.copyOf(candidate.rounds),
-                new Peak(candidate.limit, peak));
+                new Peak(candidate.limit, List.copyOf(peaks.getOrDefault(candidate.limit, List.of()))));
     }
 }

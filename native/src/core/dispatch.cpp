@@ -118,8 +118,20 @@ void decode(const Job &job, char *own, int64_t task) {
     job.kernels.merge(job.p, job.s, part, job.shared, own, block);
 }
 
+// What the caller has just written, all of it at once: a helper would else wait for one line after the other.
+template <class T>
+GA_ALWAYS_INLINE void fetch(const T &object) {
+  for (size_t byte = 0; byte < sizeof object; byte += 64)
+    __builtin_prefetch(reinterpret_cast<const char *>(&object) + byte);
+}
+
 void work(void *context, int participant) {
   const Job &job = *static_cast<const Job *>(context);
+  if (participant > 0) {
+    fetch(job.p);
+    fetch(job.s);
+    fetch(*reinterpret_cast<const Part *>(job.shared + job.s.parts_offset));
+  }
   char *own = job.own_of(participant);
   job.prefill.run(participant, [&](int64_t task) { prefill(job, own, task); });
   job.decode.run(participant, [&](int64_t task) { decode(job, own, task); });

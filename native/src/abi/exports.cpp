@@ -50,8 +50,8 @@ bool not_open(ga_runtime handle, Refusal &no) {
   return no.with(GA_INVALID_HANDLE, "runtime %" PRIu64 " is not open: it was closed, or never created", handle);
 }
 
-bool check_schedule(const Problem &p, const Kernels &kernels, Schedule &s, Refusal &no) {
-  if (make_schedule(p, kernels.geometry, s)) return true;
+bool check_schedule(const Problem &p, const Runtime &r, Schedule &s, Refusal &no) {
+  if (make_schedule(p, r.kernels.geometry, r.pool.threads(), s)) return true;
   return no.with(GA_UNSUPPORTED, "the scratch memory for this shape would exceed 2^56 bytes");
 }
 
@@ -135,7 +135,7 @@ bool plan_for(ga_runtime runtime, const ga_attention_params *params, ga_attentio
   Schedule s;
   if (!check_problem(params, Purpose::kPlan, p, no)) return false;
   if (r.device) return plan_on_device(r, p, *plan, no);
-  if (!check_no_stream(params->stream, no) || !check_schedule(p, r.kernels, s, no)) return false;
+  if (!check_no_stream(params->stream, no) || !check_schedule(p, r, s, no)) return false;
   plan->isa = r.kernels.isa;
   plan->threads = r.pool.threads();
   plan->query_block = static_cast<int32_t>(s.query_block);
@@ -159,12 +159,13 @@ bool attend(ga_runtime runtime, const ga_attention_params *params, Refusal &no) 
   Schedule s;
   if (!check_problem(params, Purpose::kCall, p, no)) return false;
   if (r.device) return forward_on_device(r, p, *params, no);
-  if (!check_no_stream(params->stream, no) || !check_schedule(p, r.kernels, s, no)) return false;
+  if (!check_no_stream(params->stream, no) || !check_schedule(p, r, s, no)) return false;
   const Workspace workspace(params->workspace, params->workspace_bytes, total_workspace(p, s, r), r.workspaces, no);
   if (!workspace.get()) return false;
   char *lengths = workspace.get() + workspace_bytes(s, r.pool.threads());
   if (!copy_lengths(p, lengths, no)) return false;
-  if (!make_parts(p, r.kernels.geometry, s, workspace.get())) return no.invalid("the lengths changed during the call");
+  if (!make_parts(p, r.kernels.geometry, r.pool.threads(), s, workspace.get()))
+    return no.invalid("the lengths changed during the call");
   forward(p, s, r.kernels, r.pool, workspace.get());
   return true;
 }

@@ -87,7 +87,7 @@ bool alone(const BackwardProblem &p) {
 bool recompute(const BackwardProblem &p, BackwardPlan &plan, const Kernels &kernels, ThreadPool &pool, char *workspace,
                View &ungated) {
   const Problem f = ungated_problem(p, workspace + plan.ungated_offset);
-  if (!make_parts(f, kernels.geometry, plan.forward, workspace)) return false;
+  if (!make_parts(f, kernels.geometry, pool.threads(), plan.forward, workspace)) return false;
   forward(f, plan.forward, kernels, pool, workspace);
   ungated = f.out;
   return true;
@@ -100,7 +100,7 @@ bool plan_backward(const BackwardProblem &p, const Kernels &kernels, int threads
   if (!make_backward_schedule(p, kernels.geometry, s)) return false;
   int64_t bytes = s.shared_bytes + threads * s.thread_bytes, ungated = 0;
   if (s.recomputes) {
-    if (!make_schedule(ungated_problem(p, nullptr), kernels.geometry, plan.forward)) return false;
+    if (!make_schedule(ungated_problem(p, nullptr), kernels.geometry, threads, plan.forward)) return false;
     const int64_t needed = workspace_bytes(plan.forward, threads);
     if (needed > bytes) bytes = needed;
     ungated = ungated_bytes(p);

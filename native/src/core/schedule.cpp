@@ -21,10 +21,12 @@ const Geometry::Product &product_of(const Problem &p, const Geometry &g) {
   return p.k.dtype == GA_BF16 && p.q.dtype == GA_BF16 ? g.bf16 : g.f32;
 }
 
-void cut_prefill(const Problem &p, const Geometry &g, Part &part) {
+void cut_prefill(const Problem &p, const Geometry &g, int threads, Part &part) {
   const Geometry::Product &product = product_of(p, g);
-  const int64_t even = ceil_div(part.rows, ceil_div(part.rows, product.query_block));
-  part.query_block = round_up(even, product.rows);
+  const int64_t heads = int64_t{p.heads_kv} * p.batch, blocks = ceil_div(part.rows, product.query_block);
+  const int64_t for_all = ceil_div(int64_t{kTasksPerThread} * threads, heads);
+  const int64_t most = ceil_div(part.rows, kLeastQueryBlock), wanted = for_all < most ? for_all : most;
+  part.query_block = round_up(ceil_div(part.rows, wanted > blocks ? wanted : blocks), product.rows);
   part.query_blocks = ceil_div(part.rows, part.query_block);
   part.first_packed = visible_keys(p, part.sequence, 0).lo / kKeyBlock * kKeyBlock;
   part.panels = ceil_div(part.sequence.keys - part.first_packed, g.panel);
@@ -52,7 +54,7 @@ void cut_decode(const Problem &p, const Geometry &g, Part &part) {
 }
 
 // False when it has more rows than can be counted.
-bool make_part(const Problem &p, const Geometry &g, int64_t b, Part &part) {
+bool make_part(const Problem &p, const Geometry &g, int threads, int64_t b, Part &part) {
   part = {};
   part.phase = kDecode;
   part.sequence = sequence_of(p, b);
@@ -60,7 +62,7 @@ bool make_part(const Problem &p, const Geometry &g, int64_t b, Part &part) {
   if (part.rows == 0) return true;  // nothing attends
   part.phase = part.rows <= kDecodeMaxRows ? kDecode : kPrefill;
   if (part.phase == kPrefill)
-    cut_prefill(p, g, part);
+    cut_prefill(p, g, threads, part);
   else
     cut_decode(p, g, part);
   return true;
@@ -140,29 +142,29 @@ void move_to(const Problem &p, Part &part, int64_t b) {
 
 // Visits the parts in their order: those of prefill, then the others. visit(part) returns false to stop; so does this.
 template <class Visit>
-bool for_each_part(const Problem &p, const Geometry &g, bool alike, const Visit &visit) {
+bool for_each_part(const Problem &p, const Geometry &g, int threads, bool alike, const Visit &visit) {
   if (alike) {
     Part part;
-    return p.batch == 0 || (make_part(p, g, 0, part) && visit(part));
+    return p.batch == 0 || (make_part(p, g, threads, 0, part) && visit(part));
   }
   for (const Phase phase : {kPrefill, kDecode})
     for (int64_t b = 0; b < p.batch; b++) {
       Part part;
-      if (!make_part(p, g, b, part)) return false;
+      if (!make_part(p, g, threads, b, part)) return false;
       if (part.phase == phase && !visit(part)) return false;
     }
   return true;
 }
 
 // Everything but the offsets, of the sequences as they are; the parts go to where there is room for most of them.
-bool sum_up(const Problem &p, const Geometry &g, Schedule &s, Part *parts, int64_t most) {
+bool sum_up(const Problem &p, const Geometry &g, int threads, Schedule &s, Part *parts, int64_t most) {
   s = {};
   s.alike = p.alike();
   const Geometry::Product &product = product_of(p, g);
   s.key_units = round_up(p.head_dim / product.pack, product.step);
   s.value_panels = ceil_div(p.head_dim_v, g.panel);
   s.partial_floats = 32 + round_up(p.head_dim_v, 2 * g.width);  // pairs of vectors are stored whole
-  return for_each_part(p, g, s.alike, [&](Part &part) {
+  return for_each_part(p, g, threads, s.alike, [&](Part &part) {
     const int64_t own = thread_bytes(p, g, s, part);
     if (own > s.thread_bytes) s.thread_bytes = own;
     if (!append(p, s, part) || s.parts > most) return false;
@@ -173,8 +175,8 @@ bool sum_up(const Problem &p, const Geometry &g, Schedule &s, Part *parts, int64
 
 }  // namespace
 
-bool make_schedule(const Problem &p, const Geometry &g, Schedule &s) {
-  if (!sum_up(p, g, s, nullptr, INT64_MAX)) return false;
+bool make_schedule(const Problem &p, const Geometry &g, int threads, Schedule &s) {
+  if (!sum_up(p, g, threads, s, nullptr, INT64_MAX)) return false;
   Layout shared;
   s.parts_offset = shared.take(s.parts, sizeof(Part));
   s.shares_offset = shared.take(2 * kMaxShares, kShareBytes);
@@ -188,9 +190,9 @@ bool make_schedule(const Problem &p, const Geometry &g, Schedule &s) {
   return !shared.overflow();
 }
 
-bool make_parts(const Problem &p, const Geometry &g, Schedule &s, char *shared) {
+bool make_parts(const Problem &p, const Geometry &g, int threads, Schedule &s, char *shared) {
   Schedule now;
-  if (!sum_up(p, g, now, reinterpret_cast<Part *>(shared + s.parts_offset), s.parts)) return false;
+  if (!sum_up(p, g, threads, now, reinterpret_cast<Part *>(shared + s.parts_offset), s.parts)) return false;
   if (now.panels > s.panels || now.heads > s.heads || now.partials > s.partials || now.groups > s.groups ||
       now.thread_bytes > s.thread_bytes)
     return false;

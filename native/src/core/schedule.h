@@ -1,7 +1,8 @@
 // How a call is cut into tasks, and what scratch memory it takes.
 //
-// Each sequence is cut by its own shape alone, never by the number of threads nor by the other sequences of the batch, and
-// partial results are merged in a fixed order: so a row's bits are the same wherever and with whomever it is computed.
+// A row's keys are cut by the shape of its sequence alone, never by the number of threads nor by the other sequences of the
+// batch, and partial results are merged in a fixed order: so its bits are the same wherever and with whomever it is computed.
+// How many rows a task of prefill takes changes no bit, as whole tiles of rows stay together.
 #pragma once
 
 #include "core/mask.h"
@@ -21,7 +22,7 @@ struct Geometry {
     int pack;  // values of the inner dimension per unit of 32 bits: 2 where bf16 is multiplied in pairs, not widened to f32
     int rows;         // of a tile
     int step;         // units that are multiplied at once
-    int query_block;  // packed query rows per task of prefill, at most
+    int query_block;  // packed query rows per task of prefill, at most: whole tiles
   };
   int width;  // f32 lanes of a vector
   int panel;  // columns of a packed panel
@@ -30,6 +31,8 @@ struct Geometry {
 };
 
 constexpr int kKeyBlock = 256;        // keys per softmax step of prefill
+constexpr int kTasksPerThread = 4;    // of prefill, that the threads end about together
+constexpr int kLeastQueryBlock = 96;  // unless a task had fewer rows than that
 constexpr int kDecodeMaxRows = 32;    // packed rows (queries * group) up to which decode is used
 constexpr int kDecodeMinChunk = 128;  // keys per task of decode
 constexpr int kDecodeTile = 32;       // keys per softmax step of decode
@@ -86,10 +89,10 @@ struct Schedule {
 
 // The scratch is sized for the lengths as they are: whoever has copied them since makes the parts from the copy. False when a
 // size overflows.
-bool make_schedule(const Problem &p, const Geometry &g, Schedule &s);
+bool make_schedule(const Problem &p, const Geometry &g, int threads, Schedule &s);
 
 // Writes the parts into the scratch. False when they need more than the schedule has, because lengths changed meanwhile.
-bool make_parts(const Problem &p, const Geometry &g, Schedule &s, char *shared);
+bool make_parts(const Problem &p, const Geometry &g, int threads, Schedule &s, char *shared);
 
 // Whose task (of one phase) it is, counted over all parts; it becomes that of the part alone.
 Part part_of_task(const Problem &p, const Schedule &s, const char *shared, Phase phase, int64_t &task);

@@ -14,6 +14,10 @@ constexpr int kTileRows = 6;
 constexpr int kPanel = kPanelVectors * kWidth;  // columns of a packed panel
 constexpr int kLineUnits = 16;                  // units of a cache line
 
+// Rows of a task of prefill, at most. The more, the more often a panel is used that came from a farther cache; but their scores should stay in
+// the second, which has 1 MiB where vectors have 512 bits, and often half of that elsewhere.
+constexpr int kRowsPerTask = kWidth == 16 ? 258 : 198;
+
 // Hands out the memory of the panels that come next, tile by tile: the microkernel fetches it while it multiplies.
 class Ahead {
  public:
@@ -36,7 +40,7 @@ struct Nothing {
 
 // A product says how it is cut: values of the inner dimension per unit, rows of a tile, units that are multiplied at once.
 struct F32Product {
-  static constexpr int kPack = 1, kRowsAtOnce = kTileRows, kUnitsAtOnce = 1, kQueryBlock = 96, kValueStep = 128;
+  static constexpr int kPack = 1, kRowsAtOnce = kTileRows, kUnitsAtOnce = 1, kQueryBlock = kRowsPerTask, kValueStep = 128;
   using ByUnit = F32Product;  // the one that takes any number of units
   using Decode = Nothing;     // what does the products of decode where they are not done one by one
   using Registers = Nothing;  // what a task holds while it multiplies
@@ -45,7 +49,7 @@ struct F32Product {
 
 #ifdef GA_NATIVE_BF16
 struct Bf16Product {
-  static constexpr int kPack = 2, kRowsAtOnce = kTileRows, kUnitsAtOnce = 1, kQueryBlock = 96, kValueStep = 128;
+  static constexpr int kPack = 2, kRowsAtOnce = kTileRows, kUnitsAtOnce = 1, kQueryBlock = kRowsPerTask, kValueStep = 128;
   using ByUnit = Bf16Product;
   using Decode = Nothing;
   using Registers = Nothing;

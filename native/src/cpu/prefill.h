@@ -235,8 +235,11 @@ float Prefill<Product, T>::highest_score(int64_t row, const Tile &t, int64_t fir
   store(reduced, lowest);
   for (int64_t c = lo / kPanel * kPanel; c < hi; c += kPanel) {
     if (t.lo_all <= first + c && first + c + kPanel <= t.hi_all) continue;
-    for (int64_t j = c; j < c + kPanel && j < hi; j += kWidth)
-      m = max(m, keep_range(load(s + j), static_cast<int>(lo - j), static_cast<int>(hi - j), lowest));
+    for (int64_t j = c; j < c + kPanel && j < hi; j += kWidth) {
+      F x = load(s + j);
+      if (j < lo || j + kWidth > hi) x = keep_range(x, static_cast<int>(lo - j), static_cast<int>(hi - j), lowest);
+      m = max(m, x);
+    }
   }
   return reduce_max(m);
 }
@@ -280,26 +283,18 @@ void Prefill<Product, T>::weigh_row(int64_t row, const Tile &t, int64_t first, i
   float *s = scores_ + row * kKeyBlock;
   RowWeights weights(softcap_, maximum_[row]);
   weights.prepare(s, tile_lo, tile_hi);
-  F sum = load(sum_ + row * kWidth), more = zero();
-  const auto masked = [&](int64_t j) {
-    const F low = keep_range(weights(load(s + j)), static_cast<int>(lo - j), static_cast<int>(hi - j), zero());
-    const F high = keep_range(weights(load(s + j + kWidth)), static_cast<int>(lo - j) - kWidth,
-                              static_cast<int>(hi - j) - kWidth, zero());
-    sum = add(sum, low);
-    more = add(more, high);
-    store_weights(row, j, low, high);
-  };
-  int64_t j = tile_lo;
-  for (; j < lo && j < tile_hi; j += step) masked(j);
-  F even = zero(), odd = zero();  // not the sums above: what a lambda holds lies in memory
-  for (; j + step <= hi; j += step) {
-    const F low = weights(load(s + j)), high = weights(load(s + j + kWidth));
+  F even = zero(), odd = zero();
+  for (int64_t j = tile_lo; j < tile_hi; j += step) {
+    F low = weights(load(s + j)), high = weights(load(s + j + kWidth));
+    if (j < lo || j + step > hi) {
+      low = keep_range(low, static_cast<int>(lo - j), static_cast<int>(hi - j), zero());
+      high = keep_range(high, static_cast<int>(lo - j) - kWidth, static_cast<int>(hi - j) - kWidth, zero());
+    }
     even = add(even, low);
     odd = add(odd, high);
     store_weights(row, j, low, high);
   }
-  for (; j < tile_hi; j += step) masked(j);
-  store(sum_ + row * kWidth, add(add(sum, more), add(even, odd)));
+  store(sum_ + row * kWidth, add(load(sum_ + row * kWidth), add(even, odd)));
 }
 
 template <class Product, class T>

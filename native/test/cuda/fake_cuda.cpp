@@ -140,10 +140,10 @@ ga_status forward(CudaDevice *device, const Problem &p, void *workspace, int64_t
     return refuse(error, GA_INVALID_ARGUMENT,
                   "workspace_bytes is " + std::to_string(workspace_bytes) + ", but the call needs 4096");
   Schedule s;
-  if (!make_schedule(p, scalar::kernels.geometry, s)) return refuse(error, GA_UNSUPPORTED, "too large");
+  if (!make_schedule(p, scalar::kernels.geometry, 1, s)) return refuse(error, GA_UNSUPPORTED, "too large");
   ThreadPool pool(1);
   char *scratch = static_cast<char *>(std::aligned_alloc(64, round_up(ga::workspace_bytes(s, 1) + 64, 64)));
-  if (make_parts(p, scalar::kernels.geometry, s, scratch)) ga::forward(p, s, scalar::kernels, pool, scratch);
+  if (make_parts(p, scalar::kernels.geometry, 1, s, scratch)) ga::forward(p, s, scalar::kernels, pool, scratch);
   std::free(scratch);
   return GA_OK;
 }

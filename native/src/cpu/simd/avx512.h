@@ -73,8 +73,9 @@ GA_INLINE F select_less(F x, F y, F a, F b) { return _mm512_mask_mov_ps(b, _mm51
 GA_INLINE bool any_greater(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
 // Lanes [lo, hi) of x, others of the other; lo and hi may lie outside of the vector.
 GA_INLINE F keep_range(F x, int lo, int hi, F other) {
-  const int a = lo < 0 ? 0 : lo > 16 ? 16 : lo, b = hi < 0 ? 0 : hi > 16 ? 16 : hi;
-  return _mm512_mask_mov_ps(other, static_cast<__mmask16>(first(b) & ~first(a)), x);
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __mmask16 from = _mm512_cmpge_epi32_mask(lane, _mm512_set1_epi32(lo));
+  return _mm512_mask_mov_ps(other, _mm512_mask_cmplt_epi32_mask(from, lane, _mm512_set1_epi32(hi)), x);
 }
 GA_INLINE float reduce_add(F x) { return _mm512_reduce_add_ps(x); }
 GA_INLINE float reduce_max(F x) { return _mm512_reduce_max_ps(x); }

@@ -61,6 +61,23 @@ TEST_P(Determinism, AnyNumberOfThreadsGivesTheSameBitsForRandomCases) {
   for (int64_t n = 0; n < cases; ++n) expect_same_bits_on_all_runtimes(random_case(case_seed(77, n), {.budget = budget}));
 }
 
+int64_t tasks_of_plan(ga_runtime runtime, const Case &c) {
+  const Instance instance(c);
+  ga_attention_plan plan{};
+  plan.struct_size = sizeof plan;
+  ga_error error{};
+  EXPECT_EQ(ga_attention_plan_for(runtime, &instance.params, &plan, &error), GA_OK) << error.message;
+  return plan.tasks;
+}
+
+TEST_P(Determinism, TasksOfFewerRowsGiveTheSameBits) {
+  for (const ga_dtype dtype : kFloatTypes) {
+    const Case c = shaped_case({"one head", 1, 300, 300, 2, 1, 64, 64, true}, dtype);
+    EXPECT_LT(tasks_of_plan(runtimes_.front()->handle(), c), tasks_of_plan(runtimes_.back()->handle(), c));
+    expect_same_bits_on_all_runtimes(c);
+  }
+}
+
 ga_tensor from_batch(const ga_tensor &tensor, int64_t batch) {
   ga_tensor part = tensor;
   if (tensor.data == nullptr) return part;

@@ -61,6 +61,29 @@ TEST_P(BackwardDeterminism, AnyNumberOfThreadsGivesTheSameBits) {
     }
 }
 
+int64_t tasks_of_plan(ga_runtime runtime, const Case &c) {
+  const Instance instance(c);
+  ga_attention_plan plan{};
+  plan.struct_size = sizeof plan;
+  ga_error error{};
+  EXPECT_EQ(ga_attention_backward_plan_for(runtime, &instance.params, &instance.backward, &plan, &error), GA_OK)
+      << error.message;
+  return plan.tasks;
+}
+
+// Few threads take several blocks of keys together, many threads one each.
+TEST_P(BackwardDeterminism, TasksOfSeveralKeyBlocksGiveTheSameBits) {
+  for (const ga_dtype dtype : kFloatTypes)
+    for (const int64_t window : {-1, 300}) {
+      Case c = shaped_case({"", 1, 40, 600, 8, 8, 24, 24, true}, dtype, {.lse = true});
+      c.window_left = window;
+      add_gradients(c);
+      EXPECT_LT(tasks_of_plan(runtimes_.front()->handle(), c), tasks_of_plan(runtimes_.back()->handle(), c));
+      EXPECT_EQ(run_backward_and_check(runtimes_.front()->handle(), c, Placement::kRedZones, nullptr), "");
+      expect_same_bits_on_all_runtimes(c);
+    }
+}
+
 TEST_P(BackwardDeterminism, AnyNumberOfThreadsGivesTheSameBitsForRandomCases) {
   const int64_t cases = setting("GA_RANDOM_CASES", 600) / 15;
   const int64_t budget = std::min<int64_t>(setting("GA_CASE_BUDGET", 500'000), 500'000);

@@ -72,7 +72,7 @@ void products(void *context, int participant) {
   char *own = job.own_of(participant);
   const auto part_of = [&](int64_t unit) { return backward_part(job.p, job.s, job.shared, unit / job.p.heads_kv); };
   job.products.work(
-      participant, [&](int64_t unit) { return part_of(unit).key_blocks; },
+      participant, [&](int64_t unit) { return part_of(unit).tasks; },
       [&](int64_t unit, int64_t task) {
         job.kernels.products(job.p, job.s, part_of(unit), job.shared, own, unit % job.p.heads_kv, task);
       });
@@ -97,7 +97,7 @@ bool recompute(const BackwardProblem &p, BackwardPlan &plan, const Kernels &kern
 
 bool plan_backward(const BackwardProblem &p, const Kernels &kernels, int threads, BackwardPlan &plan) {
   BackwardSchedule &s = plan.schedule;
-  if (!make_backward_schedule(p, kernels.geometry, s)) return false;
+  if (!make_backward_schedule(p, kernels.geometry, threads, s)) return false;
   int64_t bytes = s.shared_bytes + threads * s.thread_bytes, ungated = 0;
   if (s.recomputes) {
     if (!make_schedule(ungated_problem(p, nullptr), kernels.geometry, threads, plan.forward)) return false;

@@ -23,6 +23,16 @@ int64_t key_block(const BackwardProblem &p, const BackwardSchedule &s) {
   return keys;
 }
 
+// How many change no bit: rows meet one after the other. The more, the less often these are packed, but all threads should have some tasks.
+int64_t blocks_per_task(const BackwardProblem &p, const BackwardSchedule &s, int threads) {
+  int64_t blocks = kBackwardBlocks;
+  const double units = static_cast<double>(s.units(p));
+  while (blocks > 1 &&
+         units * static_cast<double>(ceil_div(p.seq_k, blocks * s.key_block)) < 2 * kTasksPerThread * threads)
+    blocks /= 2;
+  return blocks;
+}
+
 int64_t query_block(const BackwardProblem &p, const BackwardSchedule &s) {
   const int64_t products = s.pack == 2 ? s.key_block * (4 + 2) : s.key_block * 8;                 // P, dS
   const int64_t each = 2 * (p.head_dim + p.head_dim_v) * 4 / s.pack + p.head_dim * 4 + products;  // Q, dY, dQ
@@ -70,11 +80,13 @@ int64_t products_bytes(const BackwardProblem &p, const Geometry &g, const Backwa
   const int64_t keys = s.key_block, rows = round_up(s.query_block, g.panel) + kTileRowSlack;
   const int64_t columns = round_up(p.head_dim, g.panel), value_columns = round_up(p.head_dim_v, g.panel);
   Layout own;
-  own.take(keys, s.key_units * 4);                       // K, by dims
-  own.take(keys, s.value_units * 4);                     // V, by dims
-  own.take(keys, columns * 4 / s.pack);                  // K, by keys
-  own.take(keys + kKeySlack, columns * 4);               // dK
-  own.take(keys + kKeySlack, value_columns * 4);         // dV
+  for (int64_t n = 0; n < s.blocks_per_task; n++) {
+    own.take(keys, s.key_units * 4);                // K, by dims
+    own.take(keys, s.value_units * 4);              // V, by dims
+    own.take(keys, columns * 4 / s.pack);           // K, by keys
+    own.take(keys + kKeySlack, columns * 4);        // dK
+    own.take(keys + kKeySlack, value_columns * 4);  // dV
+  }
   own.take(rows, s.key_units * 4);                       // Q, by rows
   own.take(rows, s.value_units * 4);                     // dY, by rows
   own.take(rows, columns * 4 / s.pack);                  // Q, by dims
@@ -90,6 +102,7 @@ int64_t products_bytes(const BackwardProblem &p, const Geometry &g, const Backwa
   own.take(rows, 4);                       // L
   own.take(rows, 4);                       // Delta
   own.take(rows, 2 * 8);                   // the keys it sees
+  own.take(rows, 2 * 8);                   // of the block
   own.take(kBackwardZeros, 4);
   return own.total();
 }
@@ -110,13 +123,14 @@ BackwardPart cut(const BackwardProblem &p, const BackwardSchedule &s, int64_t b)
   if (part.rows > 0) part.query_block = round_up(ceil_div(part.rows, ceil_div(part.rows, s.query_block)), s.tile_rows);
   part.query_blocks = ceil_div(part.rows, part.query_block);
   part.key_blocks = of.keys > 0 ? ceil_div(of.keys, s.key_block) : 1;
+  part.tasks = ceil_div(part.key_blocks, s.blocks_per_task);
   part.first_row = (of.query_entry * p.seq_q + of.query_row) * p.heads_q;
   return part;
 }
 
 }  // namespace
 
-bool make_backward_schedule(const BackwardProblem &p, const Geometry &g, BackwardSchedule &s) {
+bool make_backward_schedule(const BackwardProblem &p, const Geometry &g, int threads, BackwardSchedule &s) {
   s = {};
   s.alike = p.alike();
   const bool from_out = out_tells_ungated(p.pre_gate, p.gate.data, p.combination, p.activation);
@@ -135,6 +149,7 @@ bool make_backward_schedule(const BackwardProblem &p, const Geometry &g, Backwar
   s.value_units = round_up(p.head_dim_v / s.pack, s.step);
   s.key_block = key_block(p, s);
   s.query_block = query_block(p, s);
+  s.blocks_per_task = blocks_per_task(p, s, threads);
   s.dq_stride = round_up(p.head_dim, g.width);
   s.parts = s.alike ? 1 : p.batch;
   cut_rows(p, s);
@@ -181,9 +196,9 @@ BackwardPart backward_part(const BackwardProblem &p, const BackwardSchedule &s, 
 
 int64_t backward_tasks(const BackwardProblem &p, const BackwardSchedule &s) {
   if (!s.attends || p.batch == 0) return 0;
-  if (s.alike) return p.batch * p.heads_kv * cut(p, s, 0).key_blocks;
+  if (s.alike) return p.batch * p.heads_kv * cut(p, s, 0).tasks;
   int64_t tasks = 0;
-  for (int64_t b = 0; b < p.batch; b++) tasks += p.heads_kv * cut(p, s, b).key_blocks;
+  for (int64_t b = 0; b < p.batch; b++) tasks += p.heads_kv * cut(p, s, b).tasks;
   return tasks;
 }
 

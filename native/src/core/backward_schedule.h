@@ -1,10 +1,10 @@
 // How a backward call is cut into tasks, and what scratch memory it takes.
 //
 //   rows       per row of the output: Delta, L in powers of two, dY, the gradients of gate, norm weight and sink
-//   products   per key block of a key/value head: dK and dV of the block, and its share of dQ
+//   products   per few key blocks of a key/value head: dK and dV of the blocks, and their shares of dQ
 //   sums       of what the rows left for gradients that are summed up over the sequence or the batch
 //
-// As forward, each sequence is cut by its own shape alone, and whatever is summed up is so in a fixed order.
+// As forward, what is summed up is so in an order that the sequence's own shape fixes alone.
 #pragma once
 
 #include "core/backward_problem.h"
@@ -12,7 +12,8 @@
 
 namespace ga {
 
-constexpr int64_t kBackwardKeyBlock = 256;   // keys per task, where they fit the second cache
+constexpr int64_t kBackwardKeyBlock = 256;   // keys that rows meet at once, where they fit the second cache
+constexpr int64_t kBackwardBlocks = 4;       // of keys per task, at most
 constexpr int64_t kBackwardQueryBlock = 96;  // packed query rows per step; 16-bit pairs: twice as many
 constexpr int64_t kBackwardRows = 32;        // positions per task of the rows
 constexpr int64_t kBackwardZeros = 512;      // floats: a row of the largest head_dim
@@ -23,7 +24,8 @@ struct BackwardPart {
   Sequence sequence;
   int64_t rows;  // packed query rows per key/value head, as in schedule.h
   int64_t query_block, query_blocks;
-  int64_t key_blocks;    // tasks per key/value head: at least one, which also writes the rows outside of the sequence
+  int64_t key_blocks;
+  int64_t tasks;         // per key/value head: at least one, which also writes the rows outside of the sequence
   int64_t first_row;     // of dQ, as rows of all heads
   int64_t first_ticket;  // of all heads
 };
@@ -38,6 +40,7 @@ struct BackwardSchedule {
   int64_t pack, step, tile_rows;   // of the products: values per unit, units at once, rows of a tile
   int64_t key_units, value_units;  // 32-bit units of a row of k, of v, in whole steps
   int64_t query_block, key_block;  // at most
+  int64_t blocks_per_task;         // of keys
   int64_t dq_stride;               // floats of a row of dQ
 
   // Rows: units of (entry, key/value head), or fewer where a gradient is summed up over these.
@@ -59,7 +62,7 @@ struct BackwardSchedule {
 };
 
 // False when a size overflows.
-bool make_backward_schedule(const BackwardProblem &p, const Geometry &g, BackwardSchedule &s);
+bool make_backward_schedule(const BackwardProblem &p, const Geometry &g, int threads, BackwardSchedule &s);
 
 // Writes the parts into the scratch, from lengths that nobody else writes any more.
 void make_backward_parts(const BackwardProblem &p, const BackwardSchedule &s, char *shared);

@@ -1,6 +1,6 @@
-// The backward pass of attention: one block of keys of a key/value head against all query rows that see any of them.
+// The backward pass of attention: some blocks of keys of a key/value head against all query rows that see any of them.
 //
-//   for each block of query rows, late ones first:
+//   for each block of query rows, late ones first, and each of the blocks of keys:
 //     S = Q K^T, dP = dY V^T   →   P = exp2(S - L), dS = P (dP - Delta)   →   dV += P^T dY,  dK += dS^T Q,  dQ += dS K
 //
 // All five products go through the microkernel. S and dP exist for six rows by one panel at a time, in the nearest cache; P and dS
@@ -29,7 +29,7 @@ template <class Product, class T>
 class Backward {
  public:
   Backward(const BackwardProblem &p, const BackwardSchedule &s, const BackwardPart &part, char *shared, char *own,
-           int64_t head, int64_t key_block);
+           int64_t head, int64_t task);
   void run();
 
  private:
@@ -51,12 +51,20 @@ class Backward {
   struct Blocks {
     int64_t first, end;
   };
+  struct Keys {  // a block of them
+    int64_t number, first, keys;
+    bool safe;                          // no infinity, no NaN
+    int32_t *by_dims, *values_by_dims;  // [panels][units][panel]
+    int32_t *by_keys;                   // [column panels][keys / pack][panel]
+    float *dk, *dv;                     // [keys][stride]; in steps: [dims][ld]
+  };
 
   int64_t position(int64_t row) const { return (row0_ + row) / p_.group; }
   int64_t query_head(int64_t row) const { return h_ * p_.group + (row0_ + row) % p_.group; }
   Blocks key_blocks_of(int64_t query_block) const;
   void load_keys();
   void load_rows(int64_t query_block);
+  void clip_rows();
   void load_panel(const char *const *rows, int64_t count, int64_t dims, int64_t units, int32_t *panel) const {
     pack_key_panel<Product, T>(rows, nullptr, count, dims / kPack, panel);
     zero_from(panel, dims / kPack * kPanel, units * kPanel);
@@ -71,7 +79,8 @@ class Backward {
   template <bool masked, bool capped>
   void weigh_vector(int64_t row, int64_t at, int64_t key, F &p, F &ds) const;
   void zero_weights(const Tile &t, int64_t panel, int64_t at);
-  void plan_fetches(int64_t query_block, int64_t turn);
+  void plan_fetches(int64_t query_block, int64_t turn, bool first, bool last);
+  void add_to_keys();
   void add_to_keys(const int32_t *weights, const int32_t *rows_by_dims, int64_t dims, bool safe, float *to,
                    int64_t stride);
   void add_steps_to_keys(const int32_t *weights, const int32_t *rows_by_dims, const int32_t *dims_by_rows, int64_t dims,
@@ -112,11 +121,13 @@ class Backward {
   const BackwardPart &part_;
   const Sequence &of_;
   const Softcap softcap_;
-  const int64_t h_, block_;
-  int64_t first_, keys_;                         // of the block
+  const int64_t h_, task_;
+  int64_t blocks_;  // of keys
+  Keys block_[kBackwardBlocks];
+  Keys *at_ = block_;                            // the one that meets the rows
   int64_t row0_ = 0, real_rows_ = 0, rows_ = 0;  // of the block of query rows; rows: of whole pairs, or steps
   bool needs_ds_;
-  bool keys_safe_ = true, queries_safe_ = true, dy_safe_ = true;  // no infinity, no NaN
+  bool queries_safe_ = true, dy_safe_ = true;  // no infinity, no NaN
   int64_t row_capacity_, ld_, ld_rows_, ld_dims_, dk_stride_, dv_stride_;
 
   const float *lse_, *delta_;
@@ -124,17 +135,14 @@ class Backward {
   float *dq_;
   char *tickets_;
 
-  int32_t *keys_by_dims_, *values_by_dims_;  // [panels][units][panel]
-  int32_t *keys_by_keys_;                    // [column panels][keys / pack][panel]
-  float *dk_, *dv_;                          // [keys][stride]; in steps: [dims][ld]
-  int32_t *q_, *dy_rows_;                    // [rows][units]
-  int32_t *q_by_dims_, *dy_by_dims_;         // [column panels][row capacity / pack][panel]
-  int32_t *q_dims_, *dy_dims_;               // in steps: [dims][ld_dims], pairs of rows
-  int32_t *weights_, *ds_;                   // P, dS: [rows / pack][ld]
-  int32_t *ds_rows_;                         // [rows][ld_rows], pairs of keys; for f32 the same as ds_
-  float *score_tile_, *dp_tile_;             // [tile][panel]
-  float *row_lse_, *row_delta_;              // [rows]
-  KeyRange *sees_;                           // [rows], keys of the block
+  int32_t *q_, *dy_rows_;             // [rows][units]
+  int32_t *q_by_dims_, *dy_by_dims_;  // [column panels][row capacity / pack][panel]
+  int32_t *q_dims_, *dy_dims_;        // in steps: [dims][ld_dims], pairs of rows
+  int32_t *weights_, *ds_;            // P, dS: [rows / pack][ld]
+  int32_t *ds_rows_;                  // [rows][ld_rows], pairs of keys; for f32 the same as ds_
+  float *score_tile_, *dp_tile_;      // [tile][panel]
+  float *row_lse_, *row_delta_;       // [rows]
+  KeyRange *all_seen_, *sees_;        // [rows], keys; keys of the block
   float *zeros_;
 
   BackwardFetch fetch_;
@@ -142,17 +150,17 @@ class Backward {
 
 template <class Product, class T>
 Backward<Product, T>::Backward(const BackwardProblem &p, const BackwardSchedule &s, const BackwardPart &part,
-                               char *shared, char *own, int64_t head, int64_t key_block)
+                               char *shared, char *own, int64_t head, int64_t task)
     : p_(p),
       s_(s),
       part_(part),
       of_(part.sequence),
       softcap_(p),
       h_(head),
-      block_(key_block),
+      task_(task),
       fetch_(p, s, part, head, shared + s.dy_offset, p.head_dim_v * int64_t{sizeof(Stored)}) {
-  first_ = block_ * s.key_block;
-  keys_ = of_.keys - first_ < s.key_block ? of_.keys - first_ : s.key_block;
+  const int64_t first_block = task * s.blocks_per_task, blocks_left = part.key_blocks - first_block;
+  blocks_ = blocks_left < s.blocks_per_task ? blocks_left : s.blocks_per_task;
   lse_ = reinterpret_cast<const float *>(shared + s.lse_offset);
   delta_ = reinterpret_cast<const float *>(shared + s.delta_offset);
   dy_ = reinterpret_cast<const Stored *>(shared + s.dy_offset);
@@ -169,11 +177,18 @@ Backward<Product, T>::Backward(const BackwardProblem &p, const BackwardSchedule 
   dk_stride_ = columns;
   dv_stride_ = value_columns;
   Scratch scratch(own);
-  keys_by_dims_ = scratch.take<int32_t>(keys * s.key_units);
-  values_by_dims_ = scratch.take<int32_t>(keys * s.value_units);
-  keys_by_keys_ = scratch.take<int32_t>(keys * columns / kPack);
-  dk_ = scratch.take<float>((keys + 16) * columns);
-  dv_ = scratch.take<float>((keys + 16) * value_columns);
+  for (int64_t n = 0; n < blocks_; n++) {
+    const int64_t number = first_block + n, left = of_.keys - number * s.key_block;
+    block_[n] = {number,
+                 number * s.key_block,
+                 left < s.key_block ? left : s.key_block,
+                 true,
+                 scratch.take<int32_t>(keys * s.key_units),
+                 scratch.take<int32_t>(keys * s.value_units),
+                 scratch.take<int32_t>(keys * columns / kPack),
+                 scratch.take<float>((keys + 16) * columns),
+                 scratch.take<float>((keys + 16) * value_columns)};
+  }
   q_ = scratch.take<int32_t>(rows * s.key_units);
   dy_rows_ = scratch.take<int32_t>(rows * s.value_units);
   q_by_dims_ = scratch.take<int32_t>(rows * columns / kPack);
@@ -187,6 +202,7 @@ Backward<Product, T>::Backward(const BackwardProblem &p, const BackwardSchedule 
   dp_tile_ = score_tile_ + kTile * kPanel;
   row_lse_ = scratch.take<float>(rows);
   row_delta_ = scratch.take<float>(rows);
+  all_seen_ = scratch.take<KeyRange>(rows);
   sees_ = scratch.take<KeyRange>(rows);
   zeros_ = scratch.take<float>(kBackwardZeros);
   needs_ds_ = p.dq.data || p.dk.data;
@@ -197,32 +213,44 @@ template <class Product, class T>
 void Backward<Product, T>::run() {
   [[maybe_unused]] const typename Product::Registers registers;
   fill_zero(zeros_, kBackwardZeros);
-  if (block_ == 0) blank();
-  if (keys_ <= 0) return;
-  load_keys();
-  fill_zero(dk_, kSteps ? dk_stride_ * ld_ : keys_ * dk_stride_);
-  fill_zero(dv_, kSteps ? dv_stride_ * ld_ : keys_ * dv_stride_);
-  for (int64_t i = part_.query_blocks - 1; i >= 0; i--) {
-    const Blocks blocks = key_blocks_of(i);
-    if (block_ < blocks.first || block_ >= blocks.end) continue;
-    load_rows(i);
-    weights();
-    plan_fetches(i, block_ - blocks.first);
-    if constexpr (kSteps) {
-      if (p_.dv.data) add_steps_to_keys(weights_, dy_by_dims_, dy_dims_, p_.head_dim_v, dy_safe_, dv_);
-      if (p_.dk.data) add_steps_to_keys(ds_, q_by_dims_, q_dims_, p_.head_dim, queries_safe_, dk_);
-    } else {
-      if (p_.dv.data) add_to_keys(weights_, dy_by_dims_, p_.head_dim_v, dy_safe_, dv_, dv_stride_);
-      if (p_.dk.data) add_to_keys(ds_, q_by_dims_, p_.head_dim, queries_safe_, dk_, dk_stride_);
-    }
-    if (!p_.dq.data) continue;
-    const int64_t turn = block_ - blocks.first;
-    wait_for(ticket(i), turn);
-    add_to_queries(turn == 0);
-    if (block_ + 1 == blocks.end) store_queries();
-    __atomic_store_n(ticket(i), static_cast<int32_t>(turn + 1), __ATOMIC_RELEASE);
+  if (task_ == 0) blank();
+  if (of_.keys == 0) return;
+  for (at_ = block_; at_ < block_ + blocks_; at_++) {
+    load_keys();
+    fill_zero(at_->dk, kSteps ? dk_stride_ * ld_ : at_->keys * dk_stride_);
+    fill_zero(at_->dv, kSteps ? dv_stride_ * ld_ : at_->keys * dv_stride_);
   }
-  store_keys();
+  for (int64_t i = part_.query_blocks - 1; i >= 0; i--) {
+    const Blocks seen = key_blocks_of(i);
+    const int64_t first = seen.first - block_[0].number, end = seen.end - block_[0].number;
+    if (first >= blocks_ || end <= 0) continue;
+    load_rows(i);
+    Keys *const from = block_ + (first > 0 ? first : 0), *const to = block_ + (end < blocks_ ? end : blocks_);
+    for (at_ = from; at_ < to; at_++) {
+      const int64_t turn = at_->number - seen.first;
+      clip_rows();
+      weights();
+      plan_fetches(i, turn, at_ == from, at_ + 1 == to);
+      add_to_keys();
+      if (!p_.dq.data) continue;
+      wait_for(ticket(i), turn);
+      add_to_queries(turn == 0);
+      if (at_->number + 1 == seen.end) store_queries();
+      __atomic_store_n(ticket(i), static_cast<int32_t>(turn + 1), __ATOMIC_RELEASE);
+    }
+  }
+  for (at_ = block_; at_ < block_ + blocks_; at_++) store_keys();
+}
+
+template <class Product, class T>
+void Backward<Product, T>::add_to_keys() {
+  if constexpr (kSteps) {
+    if (p_.dv.data) add_steps_to_keys(weights_, dy_by_dims_, dy_dims_, p_.head_dim_v, dy_safe_, at_->dv);
+    if (p_.dk.data) add_steps_to_keys(ds_, q_by_dims_, q_dims_, p_.head_dim, queries_safe_, at_->dk);
+  } else {
+    if (p_.dv.data) add_to_keys(weights_, dy_by_dims_, p_.head_dim_v, dy_safe_, at_->dv, dv_stride_);
+    if (p_.dk.data) add_to_keys(ds_, q_by_dims_, p_.head_dim, queries_safe_, at_->dk, dk_stride_);
+  }
 }
 
 // The key blocks that some row of the block of query rows sees.
@@ -242,21 +270,20 @@ void Backward<Product, T>::load_keys() {
   const int64_t seen_lo = part_.rows > 0 ? visible_keys(p_, of_, 0).lo : 0;
   const int64_t seen_hi = part_.rows > 0 ? visible_keys(p_, of_, of_.queries - 1).hi : 0;
   const int64_t unit_rows = s_.key_block / kPack;
-  keys_safe_ = true;
-  for (int64_t c = 0; c < keys_; c += kPanel) {
-    const int64_t count = keys_ - c < kPanel ? keys_ - c : kPanel;
+  for (int64_t c = 0; c < at_->keys; c += kPanel) {
+    const int64_t count = at_->keys - c < kPanel ? at_->keys - c : kPanel;
     const char *keys[kPanel], *values[kPanel];
     for (int64_t j = 0; j < kPanel; j++) {
-      const int64_t key = first_ + c + (j < count ? j : count - 1);
+      const int64_t key = at_->first + c + (j < count ? j : count - 1);
       const bool seen = seen_lo <= key && key < seen_hi;
       keys[j] = seen ? p_.k.at(of_.key_entry, of_.key_row + key, h_) : reinterpret_cast<const char *>(zeros_);
       values[j] = seen ? p_.v.at(of_.key_entry, of_.key_row + key, h_) : reinterpret_cast<const char *>(zeros_);
     }
-    load_panel(keys, count, p_.head_dim, s_.key_units, keys_by_dims_ + c * s_.key_units);
-    load_panel(values, count, p_.head_dim_v, s_.value_units, values_by_dims_ + c * s_.value_units);
+    load_panel(keys, count, p_.head_dim, s_.key_units, at_->by_dims + c * s_.key_units);
+    load_panel(values, count, p_.head_dim_v, s_.value_units, at_->values_by_dims + c * s_.value_units);
     if (pack_value_panel<T>(typename Product::ByUnit{}, keys, nullptr, count, p_.head_dim, unit_rows * kPanel,
-                            keys_by_keys_ + c / kPack * kPanel))
-      keys_safe_ = false;
+                            at_->by_keys + c / kPack * kPanel))
+      at_->safe = false;
   }
 }
 
@@ -296,17 +323,12 @@ void Backward<Product, T>::load_rows(int64_t query_block) {
   row0_ = query_block * part_.query_block;
   real_rows_ = part_.rows - row0_ < part_.query_block ? part_.rows - row0_ : part_.query_block;
   rows_ = round_up(real_rows_, kStep);
-  const auto clip = [&](int64_t key) { return key < first_ ? 0 : key - first_ > keys_ ? keys_ : key - first_; };
   for (int64_t r = 0; r < real_rows_; r++) {
-    const KeyRange all = visible_keys(p_, of_, position(r));
-    sees_[r] = {clip(all.lo), clip(all.hi)};
+    all_seen_[r] = visible_keys(p_, of_, position(r));
     row_lse_[r] = kPack == 2 ? lse_[index_of(r)] * kLog2E : lse_[index_of(r)];
     row_delta_[r] = delta_[index_of(r)];
   }
-  for (int64_t r = real_rows_; r < rows_; r++) {
-    sees_[r] = {sees_[r - 1].hi, sees_[r - 1].hi};
-    row_lse_[r] = row_delta_[r] = 0;
-  }
+  for (int64_t r = real_rows_; r < rows_; r++) row_lse_[r] = row_delta_[r] = 0;
   const auto query = [&](int64_t r) { return p_.q.at(of_.query_entry, of_.query_row + position(r), query_head(r)); };
   const auto dout = [&](int64_t r) { return p_.dout.at(of_.query_entry, of_.query_row + position(r), query_head(r)); };
   const auto stored = [&](int64_t r) { return reinterpret_cast<const char *>(dy_ + index_of(r) * p_.head_dim_v); };
@@ -317,8 +339,16 @@ void Backward<Product, T>::load_rows(int64_t query_block) {
 }
 
 template <class Product, class T>
+void Backward<Product, T>::clip_rows() {
+  const int64_t first = at_->first, keys = at_->keys;
+  const auto clip = [&](int64_t key) { return key < first ? 0 : key - first > keys ? keys : key - first; };
+  for (int64_t r = 0; r < real_rows_; r++) sees_[r] = {clip(all_seen_[r].lo), clip(all_seen_[r].hi)};
+  for (int64_t r = real_rows_; r < rows_; r++) sees_[r] = {sees_[r - 1].hi, sees_[r - 1].hi};
+}
+
+template <class Product, class T>
 void Backward<Product, T>::weights() {
-  for (int64_t c = 0; c < keys_; c += kPanel) {
+  for (int64_t c = 0; c < at_->keys; c += kPanel) {
     for (int64_t r = 0; r < rows_; r += kTile) {
       const Tile t = tile_at(r);
       if (t.hi <= c || t.lo >= c + kPanel || t.lo >= t.hi) {
@@ -340,7 +370,7 @@ void Backward<Product, T>::weights() {
 template <class Product, class T>
 void Backward<Product, T>::score(const Tile &t, int64_t panel, int64_t columns) {
   GA_STAGE(kScores);
-  const int32_t *keys = keys_by_dims_ + panel * s_.key_units, *values = values_by_dims_ + panel * s_.value_units;
+  const int32_t *keys = at_->by_dims + panel * s_.key_units, *values = at_->values_by_dims + panel * s_.value_units;
   Ahead ahead(values, s_.key_units);
   multiply_scores<Product, T, false>(t.rows, columns, q_ + t.row * s_.key_units, keys, s_.key_units, score_tile_, kPanel,
                                      ahead);
@@ -424,15 +454,16 @@ void Backward<Product, T>::zero_weights(const Tile &t, int64_t panel, int64_t at
       store_units(ds_rows_ + row * ld_rows_ + (panel + j) / 2, zero_units());
 }
 
-// The sums of dQ are left alone while another thread still adds to them.
+// first, last: of the blocks of keys that meet these rows. The sums of dQ are left alone while another thread still adds to them.
 template <class Product, class T>
-void Backward<Product, T>::plan_fetches(int64_t query_block, int64_t turn) {
+void Backward<Product, T>::plan_fetches(int64_t query_block, int64_t turn, bool first, bool last) {
   const auto calls_for = [&](int64_t dims) {
-    return kSteps ? ceil_div(dims, kTile) * ceil_div(keys_, kPanel) : ceil_div(dims, kPanel) * ceil_div(keys_, kTile);
+    return kSteps ? ceil_div(dims, kTile) * ceil_div(at_->keys, kPanel)
+                  : ceil_div(dims, kPanel) * ceil_div(at_->keys, kTile);
   };
   const int64_t calls = (p_.dk.data ? calls_for(p_.head_dim) : 0) + (p_.dv.data ? calls_for(p_.head_dim_v) : 0);
-  const bool own_turn = p_.dq.data && __atomic_load_n(ticket(query_block), __ATOMIC_RELAXED) == turn;
-  fetch_.plan(query_block, dq_rows(), own_turn ? real_rows_ * s_.dq_stride * 4 : 0, calls);
+  const bool own_turn = first && p_.dq.data && __atomic_load_n(ticket(query_block), __ATOMIC_RELAXED) == turn;
+  fetch_.plan(query_block, last, dq_rows(), own_turn ? real_rows_ * s_.dq_stride * 4 : 0, calls);
 }
 
 // to [keys][dims] += weights^T rows, weights being P or dS and rows dY or Q.
@@ -442,8 +473,8 @@ void Backward<Product, T>::add_to_keys(const int32_t *weights, const int32_t *ro
   GA_STAGE(kGradientsOfKeys);
   for (int64_t c = 0; c < dims; c += kPanel) {
     int64_t first_row = 0, end_row = 0;  // those that see any key of the tile
-    for (int64_t n = 0; n < keys_; n += kTile) {
-      const int64_t keys = keys_ - n < kTile ? keys_ - n : kTile;
+    for (int64_t n = 0; n < at_->keys; n += kTile) {
+      const int64_t keys = at_->keys - n < kTile ? at_->keys - n : kTile;
       while (first_row < rows_ && sees_[first_row].hi <= n) first_row++;
       while (end_row < rows_ && sees_[end_row].lo < n + keys) end_row++;
       fetch_.some();
@@ -468,8 +499,8 @@ void Backward<Product, T>::add_steps_to_keys(const int32_t *weights, const int32
                                              const int32_t *dims_by_rows, int64_t dims, bool safe, float *to) {
   GA_STAGE(kGradientsOfKeys);
   int64_t first_row = 0, end_row = 0;  // those that see any key of the panel
-  for (int64_t n = 0; n < keys_; n += kPanel) {
-    const int64_t keys = keys_ - n < kPanel ? keys_ - n : kPanel;
+  for (int64_t n = 0; n < at_->keys; n += kPanel) {
+    const int64_t keys = at_->keys - n < kPanel ? at_->keys - n : kPanel;
     while (first_row < rows_ && sees_[first_row].hi <= n) first_row++;
     while (end_row < rows_ && sees_[end_row].lo < n + keys) end_row++;
     const int64_t first = first_row / kStep * kStep, end = round_up(end_row, kStep);
@@ -516,7 +547,7 @@ void Backward<Product, T>::add_to_queries(bool is_first) {
       const int64_t columns = p_.head_dim - c < kPanel ? p_.head_dim - c : kPanel;
       float *sum = dq + r * stride + c;
       const int64_t unit = t.lo / kStep * Product::kUnitsAtOnce, end = ceil_div(t.hi, kStep) * Product::kUnitsAtOnce;
-      const bool exactly = !keys_safe_ && (t.lo_all > unit * kPack || t.hi_all < end * kPack);
+      const bool exactly = !at_->safe && (t.lo_all > unit * kPack || t.hi_all < end * kPack);
       if (is_first && (exactly || t.lo >= t.hi))
         for (int i = 0; i < rows; i++) fill_zero(sum + i * stride, columns);
       if (t.lo >= t.hi) continue;
@@ -525,11 +556,11 @@ void Backward<Product, T>::add_to_queries(bool is_first) {
           for (int64_t key = sees_[i].lo; key < sees_[i].hi; key++) {
             const float weight = half(ds_[i / kPack * ld_ + key], i);
             for (int64_t d = 0; d < columns; d++)
-              sum[(i - r) * stride + d] += weight * operand(keys_by_keys_, s_.key_block, key, c + d);
+              sum[(i - r) * stride + d] += weight * operand(at_->by_keys, s_.key_block, key, c + d);
           }
         continue;
       }
-      const int32_t *keys = keys_by_keys_ + (c / kPanel * (s_.key_block / kPack) + unit) * kPanel;
+      const int32_t *keys = at_->by_keys + (c / kPanel * (s_.key_block / kPack) + unit) * kPanel;
       const int32_t *ds = ds_rows_ + r * ld_rows_ + unit;
       if (kSteps && rows % kWidth != 0) {  // whole tile registers would reach into rows of others
         if (!is_first) copy_rows(sum, stride, score_tile_, kPanel, rows, columns);
@@ -571,23 +602,23 @@ void Backward<Product, T>::store_queries() const {
 template <class Product, class T>
 void Backward<Product, T>::store_keys() const {
   GA_STAGE(kGradientsOfKeys);
-  if (p_.dk.data) store_keys(p_.dk, dk_, dk_stride_, q_, p_.scale, p_.head_dim);
-  if (p_.dv.data) store_keys(p_.dv, dv_, dv_stride_, dy_rows_, 1, p_.head_dim_v);
+  if (p_.dk.data) store_keys(p_.dk, at_->dk, dk_stride_, q_, p_.scale, p_.head_dim);
+  if (p_.dv.data) store_keys(p_.dv, at_->dv, dv_stride_, dy_rows_, 1, p_.head_dim_v);
 }
 
 // rows: memory for a vector of rows that lie transposed.
 template <class Product, class T>
 void Backward<Product, T>::store_keys(const View &view, const float *sums, int64_t stride, int32_t *rows, float factor,
                                       int64_t dims) const {
-  const auto at = [&](int64_t j) { return view.at(of_.key_entry, of_.key_row + first_ + j, h_); };
+  const auto at = [&](int64_t j) { return view.at(of_.key_entry, of_.key_row + at_->first + j, h_); };
   if constexpr (!kSteps) {
-    for (int64_t j = 0; j < keys_; j++) store_scaled(view, at(j), sums + j * stride, factor, dims);
+    for (int64_t j = 0; j < at_->keys; j++) store_scaled(view, at(j), sums + j * stride, factor, dims);
     return;
   }
   const auto *units = reinterpret_cast<const int32_t *>(sums);
-  for (int64_t j = 0; j < keys_; j += kWidth) {
+  for (int64_t j = 0; j < at_->keys; j += kWidth) {
     for (int64_t d = 0; d < dims; d += kWidth) transpose_block(units + d * ld_ + j, ld_, rows + d, stride);
-    for (int64_t i = j; i < keys_ && i < j + kWidth; i++)
+    for (int64_t i = j; i < at_->keys && i < j + kWidth; i++)
       store_scaled(view, at(i), reinterpret_cast<const float *>(rows + (i - j) * stride), factor, dims);
   }
 }
@@ -618,8 +649,8 @@ void Backward<Product, T>::blank() const {
 
 template <class Product, class T>
 static void backward_products(const BackwardProblem &p, const BackwardSchedule &s, const BackwardPart &part, char *shared,
-                              char *own, int64_t head, int64_t key_block) {
-  Backward<Product, T>(p, s, part, shared, own, head, key_block).run();
+                              char *own, int64_t head, int64_t task) {
+  Backward<Product, T>(p, s, part, shared, own, head, task).run();
 }
 
 }  // namespace

@@ -14,11 +14,11 @@ class BackwardFetch {
                 const char *stored_dy, int64_t stored_bytes)
       : p_(p), s_(s), part_(part), of_(part.sequence), head_(head), stored_dy_(stored_dy), stored_bytes_(stored_bytes) {}
 
-  // `calls` calls of some() will fetch the rows before those of this block, from the last one down, and the bytes of the sums.
-  void plan(int64_t query_block, const float *sums, int64_t bytes, int64_t calls) {
+  // `calls` calls of some() will fetch the rows before those of this block, from the last one down, where wanted, and the bytes of the sums.
+  void plan(int64_t query_block, bool rows, const float *sums, int64_t bytes, int64_t calls) {
     row_ = query_block * part_.query_block - 1;
     end_row_ = row_ - part_.query_block;
-    if (end_row_ < -1 || calls == 0) end_row_ = row_;
+    if (end_row_ < -1 || calls == 0 || !rows) end_row_ = row_;
     rows_per_call_ = calls > 0 ? ceil_div(part_.query_block, calls) : 0;
     sums_ = reinterpret_cast<const char *>(sums);
     end_sums_ = sums_ + bytes;

@@ -11,8 +11,9 @@
 #include <sched.h>
 
 #include "core/thread_pool.h"
+#include "cpu/backward_blank.h"
 #include "cpu/backward_fetch.h"
-#include "cpu/backward_rows.h"
+#include "cpu/backward_queries.h"
 #include "cpu/scores.h"
 #include "cpu/softcap.h"
 
@@ -33,24 +34,11 @@ class Backward {
   void run();
 
  private:
-  static constexpr int64_t kPack = Product::kPack, kTile = Product::kRowsAtOnce;
-  // Where products take whole steps of units, rows and keys that fill one up have weights of 0.
-  static constexpr bool kSteps = Product::kUnitsAtOnce > 1;
-  static constexpr int64_t kStep = kPack * Product::kUnitsAtOnce;
-  using Stored = std::conditional_t<kPack == 2, bf16, float>;
+  using Queries = BackwardQueries<Product, T>;
+  using Tile = typename Queries::Tile;
+  static constexpr int64_t kPack = Queries::kPack, kTile = Queries::kTile, kStep = Queries::kStep;
+  static constexpr bool kSteps = Queries::kSteps;
 
-  struct Tile {  // rows that go through the microkernel together
-    int64_t row;
-    int rows;
-    int64_t lo, lo_all, hi_all, hi;  // keys of the block: some row sees [lo, hi), every row sees [lo_all, hi_all)
-  };
-  Tile tile_at(int64_t row) const {
-    const int64_t n = rows_ - row < kTile ? rows_ - row : kTile;
-    return {row, static_cast<int>(n), sees_[row].lo, sees_[row + n - 1].lo, sees_[row].hi, sees_[row + n - 1].hi};
-  }
-  struct Blocks {
-    int64_t first, end;
-  };
   struct Keys {  // a block of them
     int64_t number, first, keys;
     bool safe;                          // no infinity, no NaN
@@ -59,19 +47,11 @@ class Backward {
     float *dk, *dv;                     // [keys][stride]; in steps: [dims][ld]
   };
 
-  int64_t position(int64_t row) const { return (row0_ + row) / p_.group; }
-  int64_t query_head(int64_t row) const { return h_ * p_.group + (row0_ + row) % p_.group; }
-  Blocks key_blocks_of(int64_t query_block) const;
   void load_keys();
-  void load_rows(int64_t query_block);
-  void clip_rows();
   void load_panel(const char *const *rows, int64_t count, int64_t dims, int64_t units, int32_t *panel) const {
     pack_key_panel<Product, T>(rows, nullptr, count, dims / kPack, panel);
     zero_from(panel, dims / kPack * kPanel, units * kPanel);
   }
-  template <class E, class RowAt>
-  bool load_operand(const RowAt &row_at, int64_t dims, int64_t units, bool negate, int32_t *by_rows, int32_t *by_dims,
-                    int32_t *dims_by_rows) const;
   void weights();
   void score(const Tile &t, int64_t panel, int64_t columns);
   template <bool masked, bool capped>
@@ -92,29 +72,12 @@ class Backward {
   void store_queries() const;
   void store_keys() const;
   void store_keys(const View &view, const float *sums, int64_t stride, int32_t *rows, float factor, int64_t dims) const;
-  void blank() const;
 
-  float operand(const int32_t *by_dims, int64_t capacity, int64_t index, int64_t d) const {
-    return half(by_dims[(d / kPanel * (capacity / kPack) + index / kPack) * kPanel + d % kPanel], index);
-  }
-  // One value of a unit: of a pair, the one at an even or an odd index.
-  static float half(int32_t unit, int64_t index) {
-    union {
-      uint32_t u;
-      float f;
-    } bits = {static_cast<uint32_t>(unit)};
-    if (kPack == 2) bits.u = index & 1 ? bits.u & 0xffff0000u : bits.u << 16;
-    return bits.f;
-  }
   int32_t *ticket(int64_t query_block) const {
     return reinterpret_cast<int32_t *>(tickets_ +
                                        (part_.first_ticket + h_ * part_.query_blocks + query_block) * kTicketBytes);
   }
-  float *dq_rows() const { return dq_ + (part_.first_row + h_ * part_.rows + row0_) * s_.dq_stride; }
-  // Of what exists per row of the output.
-  int64_t index_of(int64_t row) const {
-    return (of_.query_entry * p_.seq_q + of_.query_row + position(row)) * p_.heads_q + query_head(row);
-  }
+  float *dq_rows() const { return dq_ + (part_.first_row + h_ * part_.rows + rows_.first) * s_.dq_stride; }
 
   const BackwardProblem &p_;
   const BackwardSchedule &s_;
@@ -124,27 +87,19 @@ class Backward {
   const int64_t h_, task_;
   int64_t blocks_;  // of keys
   Keys block_[kBackwardBlocks];
-  Keys *at_ = block_;                            // the one that meets the rows
-  int64_t row0_ = 0, real_rows_ = 0, rows_ = 0;  // of the block of query rows; rows: of whole pairs, or steps
+  Keys *at_ = block_;  // the one that meets the rows
   bool needs_ds_;
-  bool queries_safe_ = true, dy_safe_ = true;  // no infinity, no NaN
-  int64_t row_capacity_, ld_, ld_rows_, ld_dims_, dk_stride_, dv_stride_;
+  int64_t ld_, ld_rows_, dk_stride_, dv_stride_;
 
-  const float *lse_, *delta_;
-  const Stored *dy_;
   float *dq_;
   char *tickets_;
 
-  int32_t *q_, *dy_rows_;             // [rows][units]
-  int32_t *q_by_dims_, *dy_by_dims_;  // [column panels][row capacity / pack][panel]
-  int32_t *q_dims_, *dy_dims_;        // in steps: [dims][ld_dims], pairs of rows
-  int32_t *weights_, *ds_;            // P, dS: [rows / pack][ld]
-  int32_t *ds_rows_;                  // [rows][ld_rows], pairs of keys; for f32 the same as ds_
-  float *score_tile_, *dp_tile_;      // [tile][panel]
-  float *row_lse_, *row_delta_;       // [rows]
-  KeyRange *all_seen_, *sees_;        // [rows], keys; keys of the block
+  int32_t *weights_, *ds_;        // P, dS: [rows / pack][ld]
+  int32_t *ds_rows_;              // [rows][ld_rows], pairs of keys; for f32 the same as ds_
+  float *score_tile_, *dp_tile_;  // [tile][panel]
   float *zeros_;
 
+  Queries rows_;
   BackwardFetch fetch_;
 };
 
@@ -158,22 +113,18 @@ Backward<Product, T>::Backward(const BackwardProblem &p, const BackwardSchedule 
       softcap_(p),
       h_(head),
       task_(task),
-      fetch_(p, s, part, head, shared + s.dy_offset, p.head_dim_v * int64_t{sizeof(Stored)}) {
+      rows_(p, s, part, shared, head),
+      fetch_(p, s, part, head, shared + s.dy_offset, p.head_dim_v * int64_t{sizeof(typename Queries::Stored)}) {
   const int64_t first_block = task * s.blocks_per_task, blocks_left = part.key_blocks - first_block;
   blocks_ = blocks_left < s.blocks_per_task ? blocks_left : s.blocks_per_task;
-  lse_ = reinterpret_cast<const float *>(shared + s.lse_offset);
-  delta_ = reinterpret_cast<const float *>(shared + s.delta_offset);
-  dy_ = reinterpret_cast<const Stored *>(shared + s.dy_offset);
   dq_ = reinterpret_cast<float *>(shared + s.dq_offset);
   tickets_ = shared + s.tickets_offset;
 
   const int64_t keys = s.key_block, columns = round_up(p.head_dim, kPanel),
                 value_columns = round_up(p.head_dim_v, kPanel);
-  row_capacity_ = round_up(s.query_block, kPanel);
-  const int64_t rows = row_capacity_ + 8;
+  const int64_t rows = rows_.capacity + 8;
   ld_ = keys + 16;  // not a power of two: rows of a column would share few sets of the cache
   ld_rows_ = kPack == 2 ? keys / 2 + 16 : ld_;
-  ld_dims_ = row_capacity_ / kPack + 16;
   dk_stride_ = columns;
   dv_stride_ = value_columns;
   Scratch scratch(own);
@@ -189,21 +140,12 @@ Backward<Product, T>::Backward(const BackwardProblem &p, const BackwardSchedule 
                  scratch.take<float>((keys + 16) * columns),
                  scratch.take<float>((keys + 16) * value_columns)};
   }
-  q_ = scratch.take<int32_t>(rows * s.key_units);
-  dy_rows_ = scratch.take<int32_t>(rows * s.value_units);
-  q_by_dims_ = scratch.take<int32_t>(rows * columns / kPack);
-  dy_by_dims_ = scratch.take<int32_t>(rows * value_columns / kPack);
+  rows_.take(scratch);
   weights_ = scratch.take<int32_t>(rows / kPack * ld_);
   ds_ = scratch.take<int32_t>(rows / kPack * ld_);
   ds_rows_ = kPack == 2 ? scratch.take<int32_t>(rows * ld_rows_) : ds_;
-  q_dims_ = kSteps ? scratch.take<int32_t>(columns * ld_dims_) : nullptr;
-  dy_dims_ = kSteps ? scratch.take<int32_t>(value_columns * ld_dims_) : nullptr;
   score_tile_ = scratch.take<float>(2 * kTile * kPanel);
   dp_tile_ = score_tile_ + kTile * kPanel;
-  row_lse_ = scratch.take<float>(rows);
-  row_delta_ = scratch.take<float>(rows);
-  all_seen_ = scratch.take<KeyRange>(rows);
-  sees_ = scratch.take<KeyRange>(rows);
   zeros_ = scratch.take<float>(kBackwardZeros);
   needs_ds_ = p.dq.data || p.dk.data;
   if (!needs_ds_) fill_zero(dp_tile_, kTile * kPanel);
@@ -213,7 +155,7 @@ template <class Product, class T>
 void Backward<Product, T>::run() {
   [[maybe_unused]] const typename Product::Registers registers;
   fill_zero(zeros_, kBackwardZeros);
-  if (task_ == 0) blank();
+  if (task_ == 0) blank(p_, s_, part_, h_, zeros_);
   if (of_.keys == 0) return;
   for (at_ = block_; at_ < block_ + blocks_; at_++) {
     load_keys();
@@ -221,14 +163,14 @@ void Backward<Product, T>::run() {
     fill_zero(at_->dv, kSteps ? dv_stride_ * ld_ : at_->keys * dv_stride_);
   }
   for (int64_t i = part_.query_blocks - 1; i >= 0; i--) {
-    const Blocks seen = key_blocks_of(i);
+    const KeyBlocks seen = key_blocks_of(p_, s_, part_, i);
     const int64_t first = seen.first - block_[0].number, end = seen.end - block_[0].number;
     if (first >= blocks_ || end <= 0) continue;
-    load_rows(i);
+    rows_.load(i);
     Keys *const from = block_ + (first > 0 ? first : 0), *const to = block_ + (end < blocks_ ? end : blocks_);
     for (at_ = from; at_ < to; at_++) {
       const int64_t turn = at_->number - seen.first;
-      clip_rows();
+      rows_.clip(at_->first, at_->keys);
       weights();
       plan_fetches(i, turn, at_ == from, at_ + 1 == to);
       add_to_keys();
@@ -245,22 +187,12 @@ void Backward<Product, T>::run() {
 template <class Product, class T>
 void Backward<Product, T>::add_to_keys() {
   if constexpr (kSteps) {
-    if (p_.dv.data) add_steps_to_keys(weights_, dy_by_dims_, dy_dims_, p_.head_dim_v, dy_safe_, at_->dv);
-    if (p_.dk.data) add_steps_to_keys(ds_, q_by_dims_, q_dims_, p_.head_dim, queries_safe_, at_->dk);
+    if (p_.dv.data) add_steps_to_keys(weights_, rows_.dy_by_dims, rows_.dy_dims, p_.head_dim_v, rows_.dy_safe, at_->dv);
+    if (p_.dk.data) add_steps_to_keys(ds_, rows_.q_by_dims, rows_.q_dims, p_.head_dim, rows_.q_safe, at_->dk);
   } else {
-    if (p_.dv.data) add_to_keys(weights_, dy_by_dims_, p_.head_dim_v, dy_safe_, at_->dv, dv_stride_);
-    if (p_.dk.data) add_to_keys(ds_, q_by_dims_, p_.head_dim, queries_safe_, at_->dk, dk_stride_);
+    if (p_.dv.data) add_to_keys(weights_, rows_.dy_by_dims, p_.head_dim_v, rows_.dy_safe, at_->dv, dv_stride_);
+    if (p_.dk.data) add_to_keys(ds_, rows_.q_by_dims, p_.head_dim, rows_.q_safe, at_->dk, dk_stride_);
   }
-}
-
-// The key blocks that some row of the block of query rows sees.
-template <class Product, class T>
-auto Backward<Product, T>::key_blocks_of(int64_t query_block) const -> Blocks {
-  const int64_t row0 = query_block * part_.query_block, left = part_.rows - row0;
-  const int64_t last = row0 + (left < part_.query_block ? left : part_.query_block) - 1;
-  const int64_t lo = visible_keys(p_, of_, row0 / p_.group).lo, hi = visible_keys(p_, of_, last / p_.group).hi;
-  if (lo >= hi) return {0, 0};
-  return {lo / s_.key_block, ceil_div(hi, s_.key_block)};
 }
 
 // Keys that no row of the sequence sees are taken as 0, whatever they hold.
@@ -287,70 +219,11 @@ void Backward<Product, T>::load_keys() {
   }
 }
 
-// A block of rows of an operand, both ways; row_at(row) says where each lies. Returns whether all values are finite.
-template <class Product, class T>
-template <class E, class RowAt>
-bool Backward<Product, T>::load_operand(const RowAt &row_at, int64_t dims, int64_t units, bool negate, int32_t *by_rows,
-                                        int32_t *by_dims, int32_t *dims_by_rows) const {
-  bool safe = true;
-  for (int64_t c = 0; c < real_rows_; c += kPanel) {
-    const int64_t count = real_rows_ - c < kPanel ? real_rows_ - c : kPanel;
-    const char *rows[kPanel];
-    for (int64_t j = 0; j < kPanel; j++) rows[j] = row_at(c + (j < count ? j : count - 1));
-    if (pack_value_panel<E>(typename Product::ByUnit{}, rows, nullptr, count, dims, row_capacity_ / kPack * kPanel,
-                            by_dims + c / kPack * kPanel))
-      safe = false;
-    for (int64_t j = 0; j < count; j++) {
-      int32_t *row = by_rows + (c + j) * units;
-      pack_row<Product>(reinterpret_cast<const E *>(rows[j]), dims / kPack, row, negate);
-      zero_from(row, dims / kPack, units);
-    }
-  }
-  if constexpr (kSteps) {
-    const int64_t pairs = row_capacity_ / kPack;
-    for (int64_t d = 0; d < dims; d += kWidth)
-      for (int64_t u = 0; u < rows_ / kPack; u += kWidth)
-        transpose_block(by_dims + (d / kPanel * pairs + u) * kPanel + d % kPanel, kPanel, dims_by_rows + d * ld_dims_ + u,
-                        ld_dims_);
-  }
-  for (int64_t u = real_rows_ * units; u < rows_ * units; u++) by_rows[u] = 0;
-  return safe;
-}
-
-template <class Product, class T>
-void Backward<Product, T>::load_rows(int64_t query_block) {
-  GA_STAGE(kQueries);
-  row0_ = query_block * part_.query_block;
-  real_rows_ = part_.rows - row0_ < part_.query_block ? part_.rows - row0_ : part_.query_block;
-  rows_ = round_up(real_rows_, kStep);
-  for (int64_t r = 0; r < real_rows_; r++) {
-    all_seen_[r] = visible_keys(p_, of_, position(r));
-    row_lse_[r] = kPack == 2 ? lse_[index_of(r)] * kLog2E : lse_[index_of(r)];
-    row_delta_[r] = delta_[index_of(r)];
-  }
-  for (int64_t r = real_rows_; r < rows_; r++) row_lse_[r] = row_delta_[r] = 0;
-  const auto query = [&](int64_t r) { return p_.q.at(of_.query_entry, of_.query_row + position(r), query_head(r)); };
-  const auto dout = [&](int64_t r) { return p_.dout.at(of_.query_entry, of_.query_row + position(r), query_head(r)); };
-  const auto stored = [&](int64_t r) { return reinterpret_cast<const char *>(dy_ + index_of(r) * p_.head_dim_v); };
-  queries_safe_ = load_operand<T>(query, p_.head_dim, s_.key_units, p_.scale < 0, q_, q_by_dims_, q_dims_);
-  dy_safe_ = s_.stores_dy
-                 ? load_operand<Stored>(stored, p_.head_dim_v, s_.value_units, false, dy_rows_, dy_by_dims_, dy_dims_)
-                 : load_operand<T>(dout, p_.head_dim_v, s_.value_units, false, dy_rows_, dy_by_dims_, dy_dims_);
-}
-
-template <class Product, class T>
-void Backward<Product, T>::clip_rows() {
-  const int64_t first = at_->first, keys = at_->keys;
-  const auto clip = [&](int64_t key) { return key < first ? 0 : key - first > keys ? keys : key - first; };
-  for (int64_t r = 0; r < real_rows_; r++) sees_[r] = {clip(all_seen_[r].lo), clip(all_seen_[r].hi)};
-  for (int64_t r = real_rows_; r < rows_; r++) sees_[r] = {sees_[r - 1].hi, sees_[r - 1].hi};
-}
-
 template <class Product, class T>
 void Backward<Product, T>::weights() {
   for (int64_t c = 0; c < at_->keys; c += kPanel) {
-    for (int64_t r = 0; r < rows_; r += kTile) {
-      const Tile t = tile_at(r);
+    for (int64_t r = 0; r < rows_.count; r += kTile) {
+      const Tile t = rows_.tile_at(r);
       if (t.hi <= c || t.lo >= c + kPanel || t.lo >= t.hi) {
         zero_weights(t, c, 0);
         continue;
@@ -372,10 +245,10 @@ void Backward<Product, T>::score(const Tile &t, int64_t panel, int64_t columns) 
   GA_STAGE(kScores);
   const int32_t *keys = at_->by_dims + panel * s_.key_units, *values = at_->values_by_dims + panel * s_.value_units;
   Ahead ahead(values, s_.key_units);
-  multiply_scores<Product, T, false>(t.rows, columns, q_ + t.row * s_.key_units, keys, s_.key_units, score_tile_, kPanel,
-                                     ahead);
+  multiply_scores<Product, T, false>(t.rows, columns, rows_.q + t.row * s_.key_units, keys, s_.key_units, score_tile_,
+                                     kPanel, ahead);
   if (needs_ds_)
-    multiply<Product, kStore>(t.rows, columns, dy_rows_ + t.row * s_.value_units, s_.value_units, values, s_.value_units,
+    multiply<Product, kStore>(t.rows, columns, rows_.dy + t.row * s_.value_units, s_.value_units, values, s_.value_units,
                               dp_tile_, kPanel, keys);
 }
 
@@ -392,12 +265,12 @@ GA_ALWAYS_INLINE void Backward<Product, T>::weigh_vector(int64_t row, int64_t at
   }
   // In f32 the difference is formed before it goes to powers of two: L may be large, and would be rounded once more. The score is
   // rounded as it was in L where one key had all the weight.
-  p = kPack == 2 ? exp2<kCoarse>(fma(s, set(softcap_.factor()), set(-row_lse_[row])))
-                 : exp_negative_to_zero(sub(set(row_lse_[row]), mul(s, set(softcap_.natural_factor()))));
-  ds = mul(p, sub(load(dp_tile_ + in_tile), set(row_delta_[row])));
+  p = kPack == 2 ? exp2<kCoarse>(fma(s, set(softcap_.factor()), set(-rows_.lse[row])))
+                 : exp_negative_to_zero(sub(set(rows_.lse[row]), mul(s, set(softcap_.natural_factor()))));
+  ds = mul(p, sub(load(dp_tile_ + in_tile), set(rows_.delta[row])));
   if constexpr (capped) ds = mul(ds, slope);
   if constexpr (masked) {
-    const int lo = static_cast<int>(sees_[row].lo - key), hi = static_cast<int>(sees_[row].hi - key);
+    const int lo = static_cast<int>(rows_.sees[row].lo - key), hi = static_cast<int>(rows_.sees[row].hi - key);
     p = keep_range(p, lo, hi, zero());
     ds = keep_range(ds, lo, hi, zero());
   }
@@ -463,7 +336,7 @@ void Backward<Product, T>::plan_fetches(int64_t query_block, int64_t turn, bool 
   };
   const int64_t calls = (p_.dk.data ? calls_for(p_.head_dim) : 0) + (p_.dv.data ? calls_for(p_.head_dim_v) : 0);
   const bool own_turn = first && p_.dq.data && __atomic_load_n(ticket(query_block), __ATOMIC_RELAXED) == turn;
-  fetch_.plan(query_block, last, dq_rows(), own_turn ? real_rows_ * s_.dq_stride * 4 : 0, calls);
+  fetch_.plan(query_block, last, dq_rows(), own_turn ? rows_.real * s_.dq_stride * 4 : 0, calls);
 }
 
 // to [keys][dims] += weights^T rows, weights being P or dS and rows dY or Q.
@@ -475,17 +348,17 @@ void Backward<Product, T>::add_to_keys(const int32_t *weights, const int32_t *ro
     int64_t first_row = 0, end_row = 0;  // those that see any key of the tile
     for (int64_t n = 0; n < at_->keys; n += kTile) {
       const int64_t keys = at_->keys - n < kTile ? at_->keys - n : kTile;
-      while (first_row < rows_ && sees_[first_row].hi <= n) first_row++;
-      while (end_row < rows_ && sees_[end_row].lo < n + keys) end_row++;
+      while (first_row < rows_.count && rows_.sees[first_row].hi <= n) first_row++;
+      while (end_row < rows_.count && rows_.sees[end_row].lo < n + keys) end_row++;
       fetch_.some();
       if (first_row >= end_row) continue;
       const int64_t unit = first_row / kPack, end = ceil_div(end_row, kPack);
       float *sum = to + n * stride + c;
-      if (!safe && (sees_[unit * kPack].hi < n + keys || sees_[end * kPack - 1].lo > n)) {
+      if (!safe && (rows_.sees[unit * kPack].hi < n + keys || rows_.sees[end * kPack - 1].lo > n)) {
         add_exactly(weights, rows_by_dims, c, dims, n, keys, sum, stride, 1);
         continue;
       }
-      const int32_t *rows = rows_by_dims + (c / kPanel * (row_capacity_ / kPack) + unit) * kPanel;
+      const int32_t *rows = rows_by_dims + (c / kPanel * (rows_.capacity / kPack) + unit) * kPanel;
       multiply<Product, kAccumulate, kColumns>(static_cast<int>(keys), dims - c, weights + unit * ld_ + n, ld_, rows,
                                                end - unit, sum, stride, rows);
     }
@@ -501,10 +374,10 @@ void Backward<Product, T>::add_steps_to_keys(const int32_t *weights, const int32
   int64_t first_row = 0, end_row = 0;  // those that see any key of the panel
   for (int64_t n = 0; n < at_->keys; n += kPanel) {
     const int64_t keys = at_->keys - n < kPanel ? at_->keys - n : kPanel;
-    while (first_row < rows_ && sees_[first_row].hi <= n) first_row++;
-    while (end_row < rows_ && sees_[end_row].lo < n + keys) end_row++;
+    while (first_row < rows_.count && rows_.sees[first_row].hi <= n) first_row++;
+    while (end_row < rows_.count && rows_.sees[end_row].lo < n + keys) end_row++;
     const int64_t first = first_row / kStep * kStep, end = round_up(end_row, kStep);
-    const bool exactly = !safe && first_row < end_row && (sees_[first].hi < n + keys || sees_[end - 1].lo > n);
+    const bool exactly = !safe && first_row < end_row && (rows_.sees[first].hi < n + keys || rows_.sees[end - 1].lo > n);
     for (int64_t d = 0; d < dims; d += kTile) {
       fetch_.some();
       if (first_row >= end_row) continue;
@@ -512,9 +385,9 @@ void Backward<Product, T>::add_steps_to_keys(const int32_t *weights, const int32
       if (exactly)
         add_exactly(weights, rows_by_dims, d, d + kTile < dims ? d + kTile : dims, n, keys, sum, 1, ld_);
       else
-        Product::template multiply<kAccumulate>(dims - d, keys, dims_by_rows + d * ld_dims_ + first / kPack, ld_dims_,
-                                                weights + first / kPack * ld_ + n, ld_, (end - first) / kPack, sum, ld_,
-                                                weights);
+        Product::template multiply<kAccumulate>(dims - d, keys, dims_by_rows + d * rows_.ld_dims + first / kPack,
+                                                rows_.ld_dims, weights + first / kPack * ld_ + n, ld_,
+                                                (end - first) / kPack, sum, ld_, weights);
     }
   }
 }
@@ -526,11 +399,12 @@ void Backward<Product, T>::add_exactly(const int32_t *weights, const int32_t *ro
                                        int64_t dim_stride) const {
   const int64_t columns = dims - column < kPanel ? dims - column : kPanel;
   for (int64_t n = key; n < key + keys; n++)
-    for (int64_t r = 0; r < real_rows_; r++) {
-      if (n < sees_[r].lo || n >= sees_[r].hi) continue;
-      const float weight = half(weights[r / kPack * ld_ + n], r);
+    for (int64_t r = 0; r < rows_.real; r++) {
+      if (n < rows_.sees[r].lo || n >= rows_.sees[r].hi) continue;
+      const float weight = half_of<Product>(weights[r / kPack * ld_ + n], r);
       for (int64_t d = 0; d < columns; d++)
-        sum[(n - key) * key_stride + d * dim_stride] += weight * operand(rows_by_dims, row_capacity_, r, column + d);
+        sum[(n - key) * key_stride + d * dim_stride] +=
+            weight * packed_value<Product>(rows_by_dims, rows_.capacity, r, column + d);
     }
 }
 
@@ -541,9 +415,9 @@ void Backward<Product, T>::add_to_queries(bool is_first) {
   float *dq = dq_rows();
   const int64_t stride = s_.dq_stride;
   for (int64_t c = 0; c < p_.head_dim; c += kPanel)
-    for (int64_t r = 0; r < real_rows_; r += kTile) {
-      const Tile t = tile_at(r);
-      const int rows = static_cast<int>(real_rows_ - r < kTile ? real_rows_ - r : kTile);
+    for (int64_t r = 0; r < rows_.real; r += kTile) {
+      const Tile t = rows_.tile_at(r);
+      const int rows = static_cast<int>(rows_.real - r < kTile ? rows_.real - r : kTile);
       const int64_t columns = p_.head_dim - c < kPanel ? p_.head_dim - c : kPanel;
       float *sum = dq + r * stride + c;
       const int64_t unit = t.lo / kStep * Product::kUnitsAtOnce, end = ceil_div(t.hi, kStep) * Product::kUnitsAtOnce;
@@ -553,10 +427,10 @@ void Backward<Product, T>::add_to_queries(bool is_first) {
       if (t.lo >= t.hi) continue;
       if (exactly) {
         for (int64_t i = r; i < r + rows; i++)
-          for (int64_t key = sees_[i].lo; key < sees_[i].hi; key++) {
-            const float weight = half(ds_[i / kPack * ld_ + key], i);
+          for (int64_t key = rows_.sees[i].lo; key < rows_.sees[i].hi; key++) {
+            const float weight = half_of<Product>(ds_[i / kPack * ld_ + key], i);
             for (int64_t d = 0; d < columns; d++)
-              sum[(i - r) * stride + d] += weight * operand(at_->by_keys, s_.key_block, key, c + d);
+              sum[(i - r) * stride + d] += weight * packed_value<Product>(at_->by_keys, s_.key_block, key, c + d);
           }
         continue;
       }
@@ -594,16 +468,16 @@ GA_INLINE void store_scaled(const View &view, char *row, const float *from, floa
 template <class Product, class T>
 void Backward<Product, T>::store_queries() const {
   GA_STAGE(kGradientsOfQueries);
-  for (int64_t r = 0; r < real_rows_; r++)
-    store_scaled(p_.dq, p_.dq.at(of_.query_entry, of_.query_row + position(r), query_head(r)),
+  for (int64_t r = 0; r < rows_.real; r++)
+    store_scaled(p_.dq, p_.dq.at(of_.query_entry, of_.query_row + rows_.position(r), rows_.query_head(r)),
                  dq_rows() + r * s_.dq_stride, p_.scale, p_.head_dim);
 }
 
 template <class Product, class T>
 void Backward<Product, T>::store_keys() const {
   GA_STAGE(kGradientsOfKeys);
-  if (p_.dk.data) store_keys(p_.dk, at_->dk, dk_stride_, q_, p_.scale, p_.head_dim);
-  if (p_.dv.data) store_keys(p_.dv, at_->dv, dv_stride_, dy_rows_, 1, p_.head_dim_v);
+  if (p_.dk.data) store_keys(p_.dk, at_->dk, dk_stride_, rows_.q, p_.scale, p_.head_dim);
+  if (p_.dv.data) store_keys(p_.dv, at_->dv, dv_stride_, rows_.dy, 1, p_.head_dim_v);
 }
 
 // rows: memory for a vector of rows that lie transposed.
@@ -621,30 +495,6 @@ void Backward<Product, T>::store_keys(const View &view, const float *sums, int64
     for (int64_t i = j; i < at_->keys && i < j + kWidth; i++)
       store_scaled(view, at(i), reinterpret_cast<const float *>(rows + (i - j) * stride), factor, dims);
   }
-}
-
-// Gradients of what takes no part: rows of queries that see no key or are padding, keys outside of the sequence.
-template <class Product, class T>
-void Backward<Product, T>::blank() const {
-  const auto blank_query = [&](int64_t i, int64_t head) {
-    store_gradient(p_.dq, p_.dq.at(of_.query_entry, of_.query_row + i, head), zeros_, p_.head_dim);
-  };
-  const auto blank_key = [&](int64_t j) {
-    if (p_.dk.data) store_gradient(p_.dk, p_.dk.at(of_.key_entry, j, h_), zeros_, p_.head_dim);
-    if (p_.dv.data) store_gradient(p_.dv, p_.dv.at(of_.key_entry, j, h_), zeros_, p_.head_dim_v);
-  };
-  if (p_.dq.data) {
-    for (int64_t i = of_.queries; i < of_.queries + of_.padding; i++)
-      for (int32_t g = 0; g < p_.group; g++) blank_query(i, h_ * p_.group + g);
-    for (int64_t b = 0; b < part_.query_blocks; b++) {
-      if (const Blocks blocks = key_blocks_of(b); blocks.first < blocks.end) continue;
-      const int64_t end = (b + 1) * part_.query_block < part_.rows ? (b + 1) * part_.query_block : part_.rows;
-      for (int64_t r = b * part_.query_block; r < end; r++) blank_query(r / p_.group, h_ * p_.group + r % p_.group);
-    }
-  }
-  if (p_.cu_seqlens_k.data) return;
-  for (int64_t j = 0; j < of_.key_row; j++) blank_key(j);
-  for (int64_t j = of_.key_row + of_.keys; j < p_.seq_k; j++) blank_key(j);
 }
 
 template <class Product, class T>

@@ -7,6 +7,7 @@ import static io.github.gatedattention.reporting.Markdown.significant;
 import static io.github.gatedattention.reporting.Markdown.tableHead;
 import static io.github.gatedattention.reporting.Markdown.tableRow;
 
+import io.github.gatedattention.bench.NeighborBenchmark.Neighbor;
 import io.github.gatedattention.bench.Workload;
 import io.github.gatedattention.bench.peers.Implementation;
 import io.github.gatedattention.bench.peers.Trainer;
@@ -17,6 +18,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.TreeSet;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+import org.openjdk.jmh.infra.BenchmarkParams;
 import org.openjdk.jmh.results.Result;
 import org.openjdk.jmh.results.RunResult;
 
@@ -89,11 +93,19 @@ public record Report(
                             + " gradient.\n\n");
             training(text, steps);
         }
+        List<NeighborRow> neighbors =
+                NeighborRow.of(results.stream().filter(NeighborRow::fits).toList());
+        if (!neighbors.isEmpty()) {
+            text.append(
+                    "\n## While a process spins on one of the processors\n\nMilliseconds per call, median and mean. The"
+                            + " ratio is of means: what the neighbor costs beyond the processor that it takes.\n\n");
+            neighbors(text, neighbors);
+        }
         List<RunResult> calls = results.stream()
-                .filter(r -> !Row.fits(r) && !TrainingRow.fits(r))
+                .filter(r -> !Row.fits(r) && !TrainingRow.fits(r) && !NeighborRow.fits(r))
                 .toList();
         if (!calls.isEmpty()) {
-            text.append("\n## What Java adds to a call\n\n");
+            text.append("\n## What short calls cost\n\nWhat Java adds to a call is `forward` less `bare`.\n\n");
             calls(text, calls);
         }
         return text.toString();
@@ -192,20 +204,54 @@ public record Report(
         return peak.isEmpty() ? NONE : format("%.0f %%", 100 * rate / peak.getAsDouble());
     }
 
+    private static void neighbors(StringBuilder text, List<NeighborRow> rows) {
+        tableHead(
+                text, List.of("workload", "alone", "alone, one thread less", "neighbor", "neighbor / one thread less"));
+        for (NeighborRow row : rows) {
+            tableRow(
+                    text,
+                    List.of(
+                            row.workload().name(),
+                            millis(row.times().get(Neighbor.NONE)),
+                            millis(row.times().get(Neighbor.ONE_THREAD_LESS)),
+                            millis(row.times().get(Neighbor.BUSY)),
+                            ratio(row.times().get(Neighbor.BUSY), row.times().get(Neighbor.ONE_THREAD_LESS))));
+        }
+    }
+
+    private static String millis(NeighborRow.@Nullable Times times) {
+        return times == null ? NONE : significant(times.median() / 1e6) + ", " + significant(times.mean() / 1e6);
+    }
+
+    private static String ratio(NeighborRow.@Nullable Times busy, NeighborRow.@Nullable Times alone) {
+        return busy == null || alone == null ? NONE : format("%.2f", busy.mean() / alone.mean());
+    }
+
     private static void calls(StringBuilder text, List<RunResult> results) {
         tableHead(text, List.of("call", "median ns", "fastest ns", "bytes allocated"));
         for (RunResult result : results) {
             Result<?> time = result.getPrimaryResult();
             Result<?> bytes = result.getSecondaryResults().get(ALLOCATION);
+            double nanos = TimeUnit.NANOSECONDS.convert(1, result.getParams().getTimeUnit());
             tableRow(
                     text,
                     List.of(
-                            time.getLabel(),
-                            format("%.1f", time.getStatistics().getPercentile(MEDIAN)),
-                            format("%.1f", time.getStatistics().getMin()),
+                            name(result),
+                            format("%.1f", nanos * time.getStatistics().getPercentile(MEDIAN)),
+                            format("%.1f", nanos * time.getStatistics().getMin()),
                             bytes == null
                                     ? NONE
                                     : format("%.3f", bytes.getStatistics().getPercentile(MEDIAN))));
         }
+    }
+
+    /** The benchmark's method and its parameters. */
+    private static String name(RunResult result) {
+        BenchmarkParams params = result.getParams();
+        StringBuilder name = new StringBuilder(result.getPrimaryResult().getLabel());
+        for (String key : params.getParamsKeys()) {
+            name.append(", ").append(key).append(' ').append(params.getParam(key));
+        }
+        return name.toString();
     }
 }

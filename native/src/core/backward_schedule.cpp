@@ -23,12 +23,12 @@ int64_t key_block(const BackwardProblem &p, const BackwardSchedule &s) {
   return keys;
 }
 
-// How many change no bit: rows meet one after the other. The more, the less often these are packed, but all threads should have some tasks.
+// However many, no bit changes: rows meet them one after another. The more, the less often rows are packed.
 int64_t blocks_per_task(const BackwardProblem &p, const BackwardSchedule &s, int threads) {
   int64_t blocks = kBackwardBlocks;
-  const double units = static_cast<double>(s.units(p));
+  const double units = static_cast<double>(p.batch) * p.heads_kv;
   while (blocks > 1 &&
-         units * static_cast<double>(ceil_div(p.seq_k, blocks * s.key_block)) < 2 * kTasksPerThread * threads)
+         units * static_cast<double>(ceil_div(p.seq_k, blocks * s.key_block)) < kBackwardTasksPerThread * threads)
     blocks /= 2;
   return blocks;
 }

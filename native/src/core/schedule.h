@@ -31,8 +31,8 @@ struct Geometry {
 };
 
 constexpr int kKeyBlock = 256;        // keys per softmax step of prefill
-constexpr int kTasksPerThread = 4;    // of prefill, that the threads end about together
-constexpr int kLeastQueryBlock = 96;  // unless a task had fewer rows than that
+constexpr int kTasksPerThread = 4;    // of prefill, at least, so that threads end about together;
+constexpr int kLeastQueryBlock = 96;  // but for that no task is cut below so many rows
 constexpr int kDecodeMaxRows = 32;    // packed rows (queries * group) up to which decode is used
 constexpr int kDecodeMinChunk = 128;  // keys per task of decode
 constexpr int kDecodeTile = 32;       // keys per softmax step of decode

@@ -93,6 +93,56 @@ TEST_P(BackwardValues, AYThatIsComputedOnceMoreIsNotRounded) {
               << b << ' ' << i << ' ' << h << ' ' << d;
 }
 
+// The norm takes away what a sink does to Y, so no sum of its terms may be left: none of dY's rounding to 16 bits, for one.
+TEST_P(BackwardValues, ASinkBesideANormWithoutEpsHasNoGradient) {
+  for (const ga_dtype dtype : kFloatTypes) {
+    Case c = shaped_case({"", 1, 5, 40, 4, 2, 64, 64, true}, dtype, {.norm_weight = true, .sink = true});
+    c.pre_gate = GA_PRE_RMS_NORM;
+    c.norm_eps = 0;
+    add_gradients(c);
+    Instance instance(c);
+    ASSERT_EQ(run_backward(runtime_.handle(), instance), "");
+    const Dense<double> size =
+        gradient_magnitudes(instance.params, load_operands(instance.params, instance.backward.dout)).dsink;
+    for (int64_t h = 0; h < 4; ++h)
+      EXPECT_NEAR(value_at(instance, c.dsink, 0, 0, h, 0), 0, 0x1p-22 * size.at(0, 0, h, 0)) << describe(c);
+  }
+}
+
+// Of O (or Y) and L as they were saved, to the precision of f32: whatever dY is rounded to where products take it in 16 bits.
+TEST_P(BackwardValues, ASinksGradientIsAsExactAsWhatWasSaved) {
+  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+  for (const ga_dtype dtype : kFloatTypes)
+    for (const ga_pre_gate pre : {GA_PRE_NONE, GA_PRE_SILU})
+      for (const ga_activation activation : {GA_SIGMOID, GA_TANH}) {
+        Case c = shaped_case({"", 1, 5, 40, 4, 2, 64, 64, true}, dtype, {.sink = true});
+        c.pre_gate = pre;
+        c.activation = activation;
+        add_gradients(c);
+        const bool of_out = pre == GA_PRE_NONE && activation == GA_SIGMOID;
+        if (!of_out) c.ungated = own_block(c, GA_F32, c.out.extent);
+        Instance instance(c);
+        ASSERT_EQ(run_backward(runtime_.handle(), instance), "");
+        for (int64_t h = 0; h < 4; ++h) {
+          double expected = 0, size = 0;
+          for (int64_t i = 0; i < 5; ++i) {
+            const double weight =
+                std::exp(value_at(instance, c.sink, 0, 0, h, 0) - value_at(instance, c.lse, 0, i, h, 0));
+            for (int64_t d = 0; d < 64; ++d) {
+              const double g = value_at(instance, c.gate, 0, i, h, d);
+              const double y = value_at(instance, of_out ? c.out : c.ungated, 0, i, h, d);
+              const double slope = pre == GA_PRE_SILU ? sigmoid(y) * (1 + y * sigmoid(-y)) : 1;
+              const double a = of_out ? 1 : activation == GA_SIGMOID ? sigmoid(g) : std::tanh(g);
+              const double term = weight * value_at(instance, c.dout, 0, i, h, d) * a * slope * y;
+              expected -= term;
+              size += std::fabs(term);
+            }
+          }
+          EXPECT_NEAR(value_at(instance, c.dsink, 0, 0, h, 0), expected, 0x1p-22 * size) << describe(c);
+        }
+      }
+}
+
 TEST_P(BackwardValues, EveryGroupSizeAndSinglePositions) {
   for (int32_t group = 1; group <= 16; ++group)
     for (const int64_t length : {1, 37}) {

@@ -81,6 +81,12 @@ GA_INLINE void fill_zero(float *to, int64_t count) {
   for (int64_t i = 0; i < count; i++) to[i] = 0;
 }
 
+// Of a row. Products with V use dY as it was stored: so does their Delta, or the difference would not cancel where it should. The
+// sink's gradient is Delta itself, whose terms may cancel to nothing: of a dY in 16 bits all that was rounded off would be left.
+struct Delta {
+  float own, stored;  // of dY as it is, and as it was stored
+};
+
 template <class Product, class T>
 class BackwardRows {
  public:
@@ -91,7 +97,8 @@ class BackwardRows {
  private:
   // Where Y is known, it alone errs by 16 bits at most; O brings the forward pass's own a(G) along.
   static constexpr Precision kOfOut = sizeof(T) == 4 ? kFine : kCoarse;
-  using Stored = std::conditional_t<Product::kPack == 2, bf16, float>;  // dY, as it is multiplied
+  static constexpr bool kRoundsDy = Product::kPack == 2;
+  using Stored = std::conditional_t<kRoundsDy, bf16, float>;  // dY, as it is multiplied
 
   enum Kind { kUngated, kAdded, kFromOut, kMultiplied };
 
@@ -104,13 +111,26 @@ class BackwardRows {
     char *dgate;
   };
 
+  struct DeltaSums {
+    F own = zero(), stored = zero();
+
+    GA_ALWAYS_INLINE void add_terms(F dy, F dy_stored, F y) {
+      own = fma(dy, y, own);
+      if constexpr (kRoundsDy) stored = fma(dy_stored, y, stored);
+    }
+    GA_ALWAYS_INLINE Delta total() const {
+      const float sum = reduce_add(own);
+      return {sum, kRoundsDy ? reduce_add(stored) : sum};
+    }
+  };
+
   F dout(const Row &r, int64_t d, int n) const { return n < kWidth ? load(r.dout + d, n) : load(r.dout + d); }
   F value(const Row &r, int64_t d, int n) const { return load_row(y_, r.y, d, n); }
   F score(const Row &r, int64_t d, int n) const { return one_score_ ? r.score : load_row(p_.gate, r.gate, d, n); }
   // Returns dY as it was stored, or would be.
   F keep_dy(const Row &r, int64_t d, int n, F dy) const {
     if (s_.attends) store_some<Stored>(reinterpret_cast<char *>(r.dy), d, n, dy);
-    if constexpr (Product::kPack == 2) return rounded<bf16>(dy);
+    if constexpr (kRoundsDy) return rounded<bf16>(dy);
     return dy;
   }
   void keep_dgate(const Row &r, int64_t d, int n, F x, F &sum) const {
@@ -131,10 +151,10 @@ class BackwardRows {
 
   void row(int64_t e, int64_t i, int64_t h);
   template <Kind kind>
-  float plain(const Row &r, F &dgate) const;
-  float prepared(const Row &r, int64_t h, F &dgate) const;
-  float normalized(const Row &r, int64_t h, F &dgate) const;
-  float folded(const Row &r, F &dgate, float &lse, float &delta) const;
+  Delta plain(const Row &r, F &dgate) const;
+  Delta prepared(const Row &r, int64_t h, F &dgate) const;
+  Delta normalized(const Row &r, int64_t h, F &dgate) const;
+  Delta folded(const Row &r, F &dgate, float &lse) const;
   void finish_dgate(const Row &r, F sum) const;
   void add_sink(int64_t h, float lse, float delta) const;
   void write_row_sums(int64_t e, int64_t i) const;
@@ -209,62 +229,62 @@ void BackwardRows<Product, T>::row(int64_t e, int64_t i, int64_t h) {
   else if (p_.dgate.data)
     r.dgate = p_.dgate.at(e, i, h);
 
-  float lse = *reinterpret_cast<const float *>(p_.lse.at(e, i, h)), delta;
+  float lse = *reinterpret_cast<const float *>(p_.lse.at(e, i, h));
   F dgate = zero();
   const float own_lse = lse;
-  float own_delta;
+  Delta delta;
   if (s_.folds_gate)
-    own_delta = folded(r, dgate, lse, delta);
+    delta = folded(r, dgate, lse);
   else if (p_.pre_gate == GA_PRE_RMS_NORM)
-    own_delta = delta = normalized(r, h, dgate);
+    delta = normalized(r, h, dgate);
   else if (p_.pre_gate == GA_PRE_SILU)
-    own_delta = delta = prepared(r, h, dgate);
+    delta = prepared(r, h, dgate);
   else if (!r.gate)
-    own_delta = delta = plain<kUngated>(r, dgate);
+    delta = plain<kUngated>(r, dgate);
   else if (p_.combination == GA_ADD)
-    own_delta = delta = plain<kAdded>(r, dgate);
+    delta = plain<kAdded>(r, dgate);
   else
-    own_delta = delta = from_out_ ? plain<kFromOut>(r, dgate) : plain<kMultiplied>(r, dgate);
+    delta = from_out_ ? plain<kFromOut>(r, dgate) : plain<kMultiplied>(r, dgate);
   if (one_score_) finish_dgate(r, dgate);
-  if (s_.sink_slots) add_sink(h, own_lse, own_delta);
+  if (s_.sink_slots) add_sink(h, own_lse, delta.own);
   if (!s_.attends) return;
   // A row that sees no key weighs none; the largest number keeps exponents of what it does not see finite.
   lse_[index] = lse == -__builtin_inff() ? 1.0e38f : lse;
-  delta_[index] = delta;
+  delta_[index] = delta.stored;
 }
 
 template <class Product, class T>
 template <typename BackwardRows<Product, T>::Kind kind>
-float BackwardRows<Product, T>::plain(const Row &r, F &dgate) const {
-  F delta = zero();
+Delta BackwardRows<Product, T>::plain(const Row &r, F &dgate) const {
+  DeltaSums delta;
   for (int64_t d = 0; d < p_.head_dim_v; d += kWidth) {
     const int n = lanes_left(d, p_.head_dim_v);
     const F o = dout(r, d, n), y = value(r, d, n);
     if constexpr (kind == kUngated) {
-      delta = fma(o, y, delta);
+      delta.add_terms(o, o, y);
     } else if constexpr (kind == kAdded) {
-      delta = fma(o, y, delta);
+      delta.add_terms(o, o, y);
       keep_dgate(r, d, n, activation_of<kFine>(p_.activation, score(r, d, n)).times_slope(o), dgate);
     } else if constexpr (kind == kFromOut) {
       const Activation a = relative_slope_of<kOfOut>(p_.activation, score(r, d, n));
       const F product = mul(o, y), dy = keep_dy(r, d, n, mul(a.value, o));
       keep_dgate(r, d, n, a.times_slope(product), dgate);
-      // Products with V will use dY as it was rounded: so does Delta, or their difference would not cancel where it should.
-      delta = Product::kPack == 2 ? fma(dy, mul(y, reciprocal_estimate(a.value)), delta) : add(delta, product);
+      delta.own = add(delta.own, product);
+      if constexpr (kRoundsDy) delta.stored = fma(dy, mul(y, reciprocal_estimate(a.value)), delta.stored);
     } else {
       const Activation a = activation_of<kFine>(p_.activation, score(r, d, n));
-      const F dy = keep_dy(r, d, n, mul(a.value, o));
+      const F dy = mul(a.value, o);
       keep_dgate(r, d, n, a.times_slope(mul(o, y)), dgate);
-      delta = fma(dy, y, delta);
+      delta.add_terms(dy, keep_dy(r, d, n, dy), y);
     }
   }
-  return reduce_add(delta);
+  return delta.total();
 }
 
 // Z = Y sigmoid(Y).
 template <class Product, class T>
-float BackwardRows<Product, T>::prepared(const Row &r, int64_t, F &dgate) const {
-  F delta = zero();
+Delta BackwardRows<Product, T>::prepared(const Row &r, int64_t, F &dgate) const {
+  DeltaSums delta;
   for (int64_t d = 0; d < p_.head_dim_v; d += kWidth) {
     const int n = lanes_left(d, p_.head_dim_v);
     const F y = value(r, d, n);
@@ -276,14 +296,15 @@ float BackwardRows<Product, T>::prepared(const Row &r, int64_t, F &dgate) const 
       keep_dgate(r, d, n, a.times_slope(added ? dz : mul(dz, z.value)), dgate);
       if (!added) dz = mul(dz, a.value);
     }
-    delta = fma(keep_dy(r, d, n, z.times_slope(dz)), y, delta);
+    const F dy = z.times_slope(dz);
+    delta.add_terms(dy, keep_dy(r, d, n, dy), y);
   }
-  return reduce_add(delta);
+  return delta.total();
 }
 
 // Z = w Y / sqrt(mean Y^2 + eps).
 template <class Product, class T>
-float BackwardRows<Product, T>::normalized(const Row &r, int64_t h, F &dgate) const {
+Delta BackwardRows<Product, T>::normalized(const Row &r, int64_t h, F &dgate) const {
   const int64_t columns = p_.head_dim_v;
   // Beside a sink Y may be so small that its square is none: it is squared as a multiple of its largest element's power of two.
   F largest = zero(), squares = zero();
@@ -320,19 +341,19 @@ float BackwardRows<Product, T>::normalized(const Row &r, int64_t h, F &dgate) co
   }
   if (weight_sum && s_.weight_dims == 1) weight_sum[0] += reduce_add(one_weight);
   const F share = set(reduce_add(along) / static_cast<float>(columns));
-  F delta = zero();
+  DeltaSums delta;
   for (int64_t d = 0; d < columns; d += kWidth) {
     const int n = lanes_left(d, columns);
     const F raw = value(r, d, n), y = mul(raw, factor), w = weight ? load_row(p_.norm_weight, weight, d, n) : set(1.0f);
-    const F dz = gradient_of_z(d, n, zero(), false);
-    delta = fma(keep_dy(r, d, n, mul(factor, fnma(y, share, mul(w, dz)))), raw, delta);
+    const F dz = gradient_of_z(d, n, zero(), false), dy = mul(factor, fnma(y, share, mul(w, dz)));
+    delta.add_terms(dy, keep_dy(r, d, n, dy), raw);
   }
-  return reduce_add(delta);
+  return delta.total();
 }
 
-// A head-wise factor above 0 joins L and Delta, as the products need them; returns the row's own Delta.
+// A head-wise factor above 0 joins L and Delta, as the products need them.
 template <class Product, class T>
-float BackwardRows<Product, T>::folded(const Row &r, F &dgate, float &lse, float &delta) const {
+Delta BackwardRows<Product, T>::folded(const Row &r, F &dgate, float &lse) const {
   F sum = zero();
   for (int64_t d = 0; d < p_.head_dim_v; d += kWidth) {
     const int n = lanes_left(d, p_.head_dim_v);
@@ -343,9 +364,8 @@ float BackwardRows<Product, T>::folded(const Row &r, F &dgate, float &lse, float
   const float factor = first_of(a.value);
   const float own = from_out_ ? dot : dot * factor;
   dgate = keep_range(a.times_slope(set(own)), 0, 1, zero());
-  delta = from_out_ ? (dot == 0 ? 0.0f : dot / factor) : dot;
   if (lse != -__builtin_inff()) lse -= kLn2 * log2_scalar(factor);
-  return own;
+  return {own, from_out_ ? (dot == 0 ? 0.0f : dot / factor) : dot};
 }
 
 template <class Product, class T>

@@ -43,6 +43,13 @@ struct RowRuns {
   int64_t stride, count, bytes;
 };
 
+// How near they are fetched: to the first cache, or on processors with AMX to the second, which has more of memory under way there.
+#ifdef GA_AMX
+constexpr int kFetchLocality = 2;
+#else
+constexpr int kFetchLocality = 3;
+#endif
+
 // Rows that are read next: fetched in the order of memory, some lines with every step of something else, so that memory is busy
 // all the time and never asked for more than it can take.
 class RowsAhead {
@@ -71,7 +78,7 @@ class RowsAhead {
     GA_ALWAYS_INLINE void fetch() {
       __asm__ volatile("" ::: "memory");
 #pragma GCC unroll 16
-      for (int64_t byte = 0; byte < kBytes; byte += 64) __builtin_prefetch(at_ + byte);
+      for (int64_t byte = 0; byte < kBytes; byte += 64) __builtin_prefetch(at_ + byte, 0, kFetchLocality);
       at_ += kBytes;
     }
     GA_ALWAYS_INLINE void turn() {

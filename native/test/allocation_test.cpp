@@ -154,7 +154,20 @@ struct Call {
   }
 };
 
-void expect_forward_survives(const Case &c, bool paged, bool holding, Fails fails) {
+// Each export of the call with another type.
+ga_status forward_of_type(ga_dtype dtype, ga_runtime runtime, const ga_attention_params &params, ga_error &error) {
+  switch (dtype) {
+    case GA_F16:
+      return ga_attention_forward_holding(runtime, &params, &error, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                                          nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                                          nullptr);
+    case GA_BF16:
+      return ga_attention_forward_holding_few(runtime, &params, &error, nullptr, nullptr, nullptr, nullptr, nullptr);
+    default: return ga_attention_forward(runtime, &params, &error);
+  }
+}
+
+void expect_forward_survives(const Case &c, bool paged, ga_dtype dtype, Fails fails) {
   const Runtime other(2);
   const Call expected(c, paged);
   ga_error error{};
@@ -170,11 +183,7 @@ void expect_forward_survives(const Case &c, bool paged, bool holding, Fails fail
         const Call call(c, paged);
         const ga_attention_params &params = call.instance.params;
         ga_error refused{};
-        const ga_status status =
-            holding ? ga_attention_forward_holding(runtime.handle(), &params, &refused, nullptr, nullptr, nullptr,
-                                                   nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
-                                                   nullptr, nullptr, nullptr, nullptr, nullptr)
-                    : ga_attention_forward(runtime.handle(), &params, &refused);
+        const ga_status status = forward_of_type(dtype, runtime.handle(), params, refused);
         if (failure.fired()) {
           EXPECT_EQ(status, GA_OUT_OF_MEMORY);
           EXPECT_TRUE(holds_word(refused.message, "memory")) << refused.message;
@@ -200,7 +209,7 @@ TEST(AllocationFailure, OfForwardCalls) {
     for (const ga_dtype dtype : kFloatTypes)
       for (const Fails fails : kBoth)
         for (const bool paged : {false, true})
-          ASSERT_NO_FATAL_FAILURE(expect_forward_survives(shaped_case(shape, dtype), paged, dtype == GA_F16, fails));
+          ASSERT_NO_FATAL_FAILURE(expect_forward_survives(shaped_case(shape, dtype), paged, dtype, fails));
 }
 
 // The bytes of a dense gradient.

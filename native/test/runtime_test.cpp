@@ -269,6 +269,11 @@ TEST(Holding, IsTheSameCall) {
                                          nullptr, nullptr, &c),
             GA_OK);
   EXPECT_TRUE(plain.out_bits() == holding.out_bits());
+  const Instance holding_few(c);
+  ASSERT_EQ(
+      ga_attention_forward_holding_few(runtime.handle(), &holding_few.params, nullptr, &c, nullptr, nullptr, nullptr, &c),
+      GA_OK);
+  EXPECT_TRUE(plain.out_bits() == holding_few.out_bits());
 }
 
 TEST(Strings, NameEveryValue) {
@@ -296,7 +301,7 @@ TEST(Strings, TableListsStructsAndFunctions) {
        {"ga_tensor", "ga_error", "ga_runtime_options", "ga_runtime_info", "ga_attention_params", "ga_attention_plan",
         "ga_abi_version", "ga_abi_table", "ga_build_info", "ga_status_name", "ga_isa_name", "ga_isa_unavailable",
         "ga_runtime_create", "ga_runtime_close", "ga_runtime_query", "ga_attention_plan_for", "ga_attention_forward",
-        "ga_attention_forward_holding"}) {
+        "ga_attention_forward_holding", "ga_attention_forward_holding_few"}) {
     EXPECT_TRUE(holds_word(table, name)) << name << " is missing in\n" << table;
   }
   for (const size_t size : {sizeof(ga_attention_params), sizeof(ga_tensor), offsetof(ga_attention_params, lse)}) {

@@ -293,6 +293,7 @@ constexpr Text make_table() {
   GA_FUNCTION(ga_attention_plan_for);
   GA_FUNCTION(ga_attention_forward);
   GA_FUNCTION(ga_attention_forward_holding);
+  GA_FUNCTION(ga_attention_forward_holding_few);
   GA_FUNCTION(ga_attention_merge);
   GA_FUNCTION(ga_attention_merge_holding);
   GA_FUNCTION(ga_attention_backward_plan_for);

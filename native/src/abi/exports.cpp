@@ -302,6 +302,12 @@ ga_status ga_attention_forward_holding(ga_runtime runtime, const ga_attention_pa
   return ga_attention_forward(runtime, params, error);
 }
 
+ga_status ga_attention_forward_holding_few(ga_runtime runtime, const ga_attention_params *params, ga_error *error,
+                                           const void *, const void *, const void *, const void *,
+                                           const void *) noexcept {
+  return ga_attention_forward(runtime, params, error);
+}
+
 ga_status ga_attention_merge(ga_runtime runtime, const ga_merge_params *params, ga_error *error) noexcept {
   ga::Refusal no;
   ga::merge_partials(runtime, params, no);

@@ -12,6 +12,8 @@ import org.jspecify.annotations.Nullable;
  */
 final class CallSlot {
     private static final long ABSENT = 0;
+    /** q, k, v, gate and out, which most often share an arena or two with all the others. */
+    private static final int FEW = 5;
     /** The number of their first tensor among the parameters that are held; one each before. */
     private static final int FIRST_OF_SEQUENCES = 8;
 
@@ -126,6 +128,11 @@ final class CallSlot {
      */
     MemorySegment hold(int parameter, @Nullable Tensor tensor) {
         return tensor == null || (holds & 1 << parameter) == 0 ? MemorySegment.NULL : tensor.memory();
+    }
+
+    /** Whether the arenas of q, k, v, gate and out are all that the call is to hold. */
+    boolean holdsFew() {
+        return holds >>> FEW == 0;
     }
 
     /** The same for a tensor of the sequences. */

@@ -89,26 +89,36 @@ final class NativeEngine implements Engine {
             @Nullable Tensor lse,
             @Nullable Tensor sink,
             @Nullable Scales scales) {
-        int status = gated_attention_h.ga_attention_forward_holding(
-                runtimeHandle,
-                slot.params,
-                slot.error,
-                slot.hold(0, q),
-                slot.hold(1, k),
-                slot.hold(2, v),
-                slot.hold(3, gate),
-                slot.hold(4, out),
-                slot.hold(5, normWeight),
-                slot.hold(6, lse),
-                slot.hold(7, sink),
-                slot.hold(0, sequences),
-                slot.hold(1, sequences),
-                slot.hold(2, sequences),
-                slot.hold(3, sequences),
-                slot.hold(4, sequences),
-                slot.hold(5, sequences),
-                slot.hold(0, scales),
-                slot.hold(1, scales));
+        int status = slot.holdsFew()
+                ? gated_attention_h.ga_attention_forward_holding_few(
+                        runtimeHandle,
+                        slot.params,
+                        slot.error,
+                        slot.hold(0, q),
+                        slot.hold(1, k),
+                        slot.hold(2, v),
+                        slot.hold(3, gate),
+                        slot.hold(4, out))
+                : gated_attention_h.ga_attention_forward_holding(
+                        runtimeHandle,
+                        slot.params,
+                        slot.error,
+                        slot.hold(0, q),
+                        slot.hold(1, k),
+                        slot.hold(2, v),
+                        slot.hold(3, gate),
+                        slot.hold(4, out),
+                        slot.hold(5, normWeight),
+                        slot.hold(6, lse),
+                        slot.hold(7, sink),
+                        slot.hold(0, sequences),
+                        slot.hold(1, sequences),
+                        slot.hold(2, sequences),
+                        slot.hold(3, sequences),
+                        slot.hold(4, sequences),
+                        slot.hold(5, sequences),
+                        slot.hold(0, scales),
+                        slot.hold(1, scales));
         if (status != gated_attention_h.GA_OK()) {
             throw failure(status, slot.error, q, k, sequences);
         }

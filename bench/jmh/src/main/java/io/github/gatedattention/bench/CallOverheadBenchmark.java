@@ -47,6 +47,8 @@ public class CallOverheadBenchmark {
     private Tensor v;
     private Tensor gate;
     private Tensor out;
+    private Tensor[] keys;
+    private int layer;
     private PreparedForward prepared;
     private BareCall bare;
 
@@ -65,6 +67,7 @@ public class CallOverheadBenchmark {
         v = row(0.3f);
         gate = row(0.4f);
         out = row(0);
+        keys = new Tensor[] {k, row(0.5f)};
         prepared = attention.prepare(Operands.of(q, k, v, gate, out));
         bare = new BareCall(arena, DIM, q.segment(), k.segment(), v.segment(), gate.segment(), out.segment());
     }
@@ -87,6 +90,13 @@ public class CallOverheadBenchmark {
     @Benchmark
     public void forward() {
         attention.forward(q, k, v, gate, out);
+    }
+
+    /** The same with other keys than last time, as layers that take turns have them: all views are checked anew. */
+    @Benchmark
+    public void forwardOtherViews() {
+        layer ^= 1;
+        attention.forward(q, keys[layer], v, gate, out);
     }
 
     /** {@link PreparedForward#run}: the checks were done before. */

@@ -1207,6 +1207,73 @@ public class gated_attention_h extends gated_attention_h$shared {
         }
     }
 
+    private static class ga_attention_forward_holding_few {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            gated_attention_h.C_INT,
+            gated_attention_h.C_LONG,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("ga_attention_forward_holding_few");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_forward_holding_few(ga_runtime runtime, const ga_attention_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4)
+     * }
+     */
+    public static FunctionDescriptor ga_attention_forward_holding_few$descriptor() {
+        return ga_attention_forward_holding_few.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_forward_holding_few(ga_runtime runtime, const ga_attention_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4)
+     * }
+     */
+    public static MethodHandle ga_attention_forward_holding_few$handle() {
+        return ga_attention_forward_holding_few.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * ga_status ga_attention_forward_holding_few(ga_runtime runtime, const ga_attention_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4)
+     * }
+     */
+    public static MemorySegment ga_attention_forward_holding_few$address() {
+        return ga_attention_forward_holding_few.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * ga_status ga_attention_forward_holding_few(ga_runtime runtime, const ga_attention_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4)
+     * }
+     */
+    public static int ga_attention_forward_holding_few(long runtime, MemorySegment params, MemorySegment error, MemorySegment hold0, MemorySegment hold1, MemorySegment hold2, MemorySegment hold3, MemorySegment hold4) {
+        var mh$ = ga_attention_forward_holding_few.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("ga_attention_forward_holding_few", runtime, params, error, hold0, hold1, hold2, hold3, hold4);
+            }
+            return (int)mh$.invokeExact(runtime, params, error, hold0, hold1, hold2, hold3, hold4);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class ga_attention_merge {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             gated_attention_h.C_INT,

@@ -207,10 +207,16 @@ void Decode<Product, T, K>::find_rows(int64_t key, int count, int64_t left) {
 template <class Product, class T, class K>
 void Decode<Product, T, K>::locate(const View &view, int64_t key, int64_t count, int64_t left, const char **rows) const {
   const int64_t stride = view.sequence * view.element_bytes, there = left < count ? left : count;
-  for (int64_t j = 0; j < there;) {  // one run per page
-    const char *row = p_.key(view, of_, key + j, head0_);
-    const int64_t run = of_.pages ? j + p_.page_size - (of_.key_row + key + j) % p_.page_size : there;
-    for (; j < run && j < there; j++, row += stride) rows[j] = row;
+  const auto fill = [&](int64_t from, int64_t to, const char *row) {
+    for (int64_t j = from; j < to && j < there; j++, row += stride) rows[j] = row;
+  };
+  if (of_.pages) {
+    const uint32_t at = static_cast<uint32_t>(of_.key_row + key), size = static_cast<uint32_t>(p_.page_size);
+    const int32_t *page = of_.pages + at / size;
+    fill(0, size - at % size, view.at(*page, at % size, head0_));
+    for (int64_t j = size - at % size; j < there; j += size) fill(j, j + size, view.at(*++page, 0, head0_));
+  } else {
+    fill(0, there, view.at(of_.key_entry, of_.key_row + key, head0_));
   }
   for (int64_t j = there; j < count; j++) rows[j] = rows[there - 1];
 }

@@ -48,7 +48,7 @@ enum {
 typedef int32_t ga_dtype;
 enum { GA_F32 = 0, GA_BF16 = 1, GA_F16 = 2, GA_I32 = 3, GA_I8 = 4 };
 
-/* Instruction sets in rising order; a runtime uses the best one that the machine has and max_isa allows. */
+/* Instruction sets in rising order; a runtime uses the fastest one that the machine has and max_isa allows. */
 typedef int32_t ga_isa;
 enum {
   GA_ISA_SCALAR = 0,

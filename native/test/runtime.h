@@ -40,7 +40,7 @@ class Runtime {
   ga_runtime handle_ = 0;
 };
 
-// Worst first; the last is what a runtime without a cap uses.
+// Worst first.
 inline std::vector<ga_isa> available_isas() {
   std::vector<ga_isa> isas;
   for (ga_isa isa = GA_ISA_SCALAR; isa < GA_ISA_COUNT; ++isa) {
@@ -49,6 +49,14 @@ inline std::vector<ga_isa> available_isas() {
   return isas;
 }
 
-inline ga_isa best_isa() { return available_isas().back(); }
+// What a runtime without a cap uses.
+inline ga_isa best_isa() {
+  const ga_isa last = available_isas().back();
+#if defined(__x86_64__)
+  if (last == GA_ISA_AVX512_BF16 && __builtin_cpu_is("intel"))
+    return GA_ISA_AVX512;  // it multiplies pairs of bf16 slowly
+#endif
+  return last;
+}
 
 }  // namespace gatest

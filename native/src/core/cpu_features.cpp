@@ -42,6 +42,12 @@ bool granted_tiles() {
   return syscall(SYS_arch_prctl, kAsk, kTileData) == 0;
 }
 
+// Intel's processors multiply pairs of bf16 (vdpbf16ps) at half the rate of f32: it is faster to widen them.
+bool multiplies_pairs_slowly() {
+  const Registers vendor = cpuid(0, 0);
+  return vendor.b == 0x756e6547 && vendor.d == 0x49656e69 && vendor.c == 0x6c65746e;  // "GenuineIntel"
+}
+
 const char *missing(ga_isa isa) {
   if (isa == GA_ISA_SCALAR) return nullptr;
   if (isa == GA_ISA_NEON) return "needs a 64-bit Arm processor";
@@ -67,11 +73,15 @@ const char *missing(ga_isa isa) {
 
 #elif defined(__aarch64__)
 
+bool multiplies_pairs_slowly() { return false; }
+
 const char *missing(ga_isa isa) {
   return isa == GA_ISA_SCALAR || isa == GA_ISA_NEON ? nullptr : "needs an x86-64 processor";
 }
 
 #else
+
+bool multiplies_pairs_slowly() { return false; }
 
 const char *missing(ga_isa isa) { return isa == GA_ISA_SCALAR ? nullptr : "this build holds scalar code only"; }
 
@@ -88,8 +98,10 @@ const char *isa_unavailable(ga_isa isa) {
 }
 
 ga_isa best_isa(ga_isa cap) {
-  for (ga_isa isa = GA_ISA_COUNT - 1; isa > GA_ISA_SCALAR; isa--)
-    if (isa <= cap && !isa_unavailable(isa)) return isa;
+  for (ga_isa isa = GA_ISA_COUNT - 1; isa > GA_ISA_SCALAR; isa--) {
+    const bool passed_over = isa == GA_ISA_AVX512_BF16 && isa < cap && multiplies_pairs_slowly();
+    if (isa <= cap && !passed_over && !isa_unavailable(isa)) return isa;
+  }
   return GA_ISA_SCALAR;
 }
 

@@ -7,6 +7,7 @@ namespace ga {
 
 const char *isa_name(ga_isa isa);         // "avx512_bf16"; NULL for a value that is no instruction set
 const char *isa_unavailable(ga_isa isa);  // NULL: this build holds it and this machine runs it; else the reason
-ga_isa best_isa(ga_isa cap);              // the best available one not above the cap; GA_ISA_COUNT: no cap
+// The fastest available one not above the cap; GA_ISA_COUNT: no cap. Where avx512_bf16 is slower than avx512 it must be the cap itself.
+ga_isa best_isa(ga_isa cap);
 
 }  // namespace ga

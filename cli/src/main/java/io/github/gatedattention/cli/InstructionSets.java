@@ -3,6 +3,7 @@ package io.github.gatedattention.cli;
 import io.github.gatedattention.InstructionSet;
 import io.github.gatedattention.bindings.LibraryFacts;
 import io.github.gatedattention.bindings.NativeLibrary;
+import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /** Why instruction sets are not in use. */
@@ -17,9 +18,13 @@ public final class InstructionSets {
             return "the native library is not loaded";
         }
         String reason = LibraryFacts.instructionSetUnavailable(Names.of(other));
-        if (reason == null && other.compareTo(chosen) > 0) {
-            return "the environment variable " + CAP_VARIABLE + "=" + System.getenv(CAP_VARIABLE) + " forbids it";
+        if (reason != null || other.compareTo(chosen) <= 0) {
+            return reason;
         }
-        return reason;
+        String cap = System.getenv(CAP_VARIABLE);
+        if (cap != null && other.compareTo(InstructionSet.valueOf(cap.toUpperCase(Locale.ROOT))) > 0) {
+            return "the environment variable " + CAP_VARIABLE + "=" + cap + " forbids it";
+        }
+        return "this processor is slower with it; " + CAP_VARIABLE + "=" + Names.of(other) + " chooses it all the same";
     }
 }

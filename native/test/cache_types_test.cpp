@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
@@ -106,6 +107,42 @@ TEST_P(CacheTypes, WholeNumbersWithScales) {
     params.pages = k_pages.batch;
     ASSERT_NO_FATAL_FAILURE(run(params));
     EXPECT_TRUE(instance.out_bits() == dense) << "page size " << page_size << ": " << describe(c);
+  }
+}
+
+// The products of two large parts of a key cancel out to nothing, so that a score is 0, whatever the key's scale: but only where
+// the scale has rounded no element, which would leave some 1e-2.
+TEST_P(CacheTypes, ScalesRoundNoElement) {
+  constexpr int kHigh = 100, kLow = -127;
+  for (const ga_dtype dtype : {GA_F32, GA_BF16, GA_F16}) {
+    for (const int64_t rows : {2, 150}) {
+      Case c;
+      c.dtype = dtype;
+      c.seq_q = c.seq_k = rows;
+      c.head_dim = 256;
+      c.head_dim_v = 8;
+      c.flags = GA_CAUSAL;
+      c.scale = 1e4;
+      c.window_left = 0;  // each row sees one key
+      lay_out_densely(c, {.gate = false, .norm_weight = false, .lse = true});
+      const Instance instance(c);
+      KeyCache k(GA_I8, 1, rows, 1, c.head_dim), v(GA_I8, 1, rows, 1, c.head_dim_v), scales(GA_F32, 1, rows, 1, 1);
+      Random random(case_seed(503, rows));
+      quantize(random, v, scales, KeyCache(GA_F32, 1, rows, 1, c.head_dim_v));
+      for (int64_t i = 0; i < rows; ++i) {
+        for (int64_t d = 0; d < c.head_dim; ++d) {
+          const int8_t whole = d < -kLow ? kHigh : d < kHigh - kLow ? kLow : 0;
+          std::memcpy(k.at(i * c.head_dim + d), &whole, 1);
+          store(dtype, instance.address(c.q, 0, i, 0, d), 1);
+        }
+      }
+      ga_attention_params params = instance.params;
+      params.k = k.tensor();
+      params.v = v.tensor();
+      params.k_scale = params.v_scale = scales.tensor();
+      ASSERT_NO_FATAL_FAILURE(run(params));
+      for (int64_t i = 0; i < rows; ++i) EXPECT_NEAR(load(GA_F32, instance.address(c.lse, 0, i, 0, 0)), 0, 1e-4) << i;
+    }
   }
 }
 

@@ -38,7 +38,9 @@ Case random_key_cache_case(Random &random, ga_dtype dtype, int64_t most_queries)
 
 void quantize(Random &random, const KeyCache &whole_numbers, const KeyCache &scales, const KeyCache &values) {
   for (int64_t row = 0; row < scales.elements(); ++row) {
-    const double scale = std::ldexp(random.unit() + 0.5, static_cast<int>(random.between(-8, -5)));
+    // Of 17 bits, so that an element of 8 is exact in f32.
+    const double scale =
+        std::ldexp(std::floor((random.unit() + 0.5) * 0x1p16), static_cast<int>(random.between(-24, -21)));
     store(GA_F32, scales.at(row), scale);
     for (int64_t d = 0; d < whole_numbers.dim; ++d) {
       const auto whole = static_cast<int8_t>(random.between(-128, 127));

@@ -16,10 +16,8 @@ int64_t power_of_two(int64_t least) {
   return n;
 }
 
-// An int8 cache is multiplied in f32: its values times their scales are not whole numbers any more.
-const Geometry::Product &product_of(const Problem &p, const Geometry &g) {
-  return p.k.dtype == GA_BF16 && p.q.dtype == GA_BF16 ? g.bf16 : g.f32;
-}
+// The whole numbers of an int8 cache are exact in bf16; their scales multiply scores and weights.
+const Geometry::Product &product_of(const Problem &p, const Geometry &g) { return p.q.dtype == GA_BF16 ? g.bf16 : g.f32; }
 
 void cut_prefill(const Problem &p, const Geometry &g, int threads, Part &part) {
   const Geometry::Product &product = product_of(p, g);
@@ -182,6 +180,9 @@ bool make_schedule(const Problem &p, const Geometry &g, int threads, Schedule &s
   s.shares_offset = shared.take(2 * kMaxShares, kShareBytes);
   s.keys_offset = shared.take(s.panels, s.key_units * g.panel * 4);
   s.values_offset = shared.take(s.panels, s.value_panels * g.panel * 4, g.panel / product_of(p, g).pack);
+  const int64_t scaled = p.k.dtype == GA_I8 ? s.panels : 0;
+  s.key_scales_offset = shared.take(scaled, g.panel * 4);
+  s.value_scales_offset = shared.take(scaled, g.panel * 4);
   s.flags_offset = shared.take(s.panels, 1);
   s.packing_offset = shared.take(s.heads, kPackingBytes);
   s.partials_offset = shared.take(s.partials, s.partial_floats * 4);

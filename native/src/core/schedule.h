@@ -78,8 +78,8 @@ struct Schedule {
   int64_t value_panels;    // column panels of V
   int64_t partial_floats;  // floats of one row's partial result: maximum, sum, output
 
-  int64_t parts_offset, shares_offset, keys_offset, values_offset, flags_offset, packing_offset, partials_offset,
-      counters_offset;
+  int64_t parts_offset, shares_offset, keys_offset, values_offset, key_scales_offset, value_scales_offset, flags_offset,
+      packing_offset, partials_offset, counters_offset;
   int64_t shared_bytes, thread_bytes;  // scratch: one for all, and one per thread
 
   GA_ALWAYS_INLINE int64_t tasks() const { return prefill_tasks + decode_tasks; }

@@ -49,7 +49,7 @@ class Backward {
 
   void load_keys();
   void load_panel(const char *const *rows, int64_t count, int64_t dims, int64_t units, int32_t *panel) const {
-    pack_key_panel<Product, T>(rows, nullptr, count, dims / kPack, panel);
+    pack_key_panel<Product, T>(rows, count, dims / kPack, panel);
     zero_from(panel, dims / kPack * kPanel, units * kPanel);
   }
   void weights();
@@ -213,7 +213,7 @@ void Backward<Product, T>::load_keys() {
     }
     load_panel(keys, count, p_.head_dim, s_.key_units, at_->by_dims + c * s_.key_units);
     load_panel(values, count, p_.head_dim_v, s_.value_units, at_->values_by_dims + c * s_.value_units);
-    if (pack_value_panel<T>(typename Product::ByUnit{}, keys, nullptr, count, p_.head_dim, unit_rows * kPanel,
+    if (pack_value_panel<T>(typename Product::ByUnit{}, keys, count, p_.head_dim, unit_rows * kPanel,
                             at_->by_keys + c / kPack * kPanel))
       at_->safe = false;
   }

@@ -117,7 +117,7 @@ bool BackwardQueries<Product, T>::load_operand(const RowAt &row_at, int64_t dims
     const int64_t n = real - c < kPanel ? real - c : kPanel;
     const char *rows[kPanel];
     for (int64_t j = 0; j < kPanel; j++) rows[j] = row_at(c + (j < n ? j : n - 1));
-    if (pack_value_panel<E>(typename Product::ByUnit{}, rows, nullptr, n, dims, capacity / kPack * kPanel,
+    if (pack_value_panel<E>(typename Product::ByUnit{}, rows, n, dims, capacity / kPack * kPanel,
                             by_dims + c / kPack * kPanel))
       safe = false;
     for (int64_t j = 0; j < n; j++) {

@@ -28,7 +28,7 @@ template <class Product>
 constexpr Geometry::Product kGeometry = {Product::kPack, Product::kRowsAtOnce, Product::kUnitsAtOnce,
                                          Product::kQueryBlock};
 
-// T: the type of q, K: of keys and values. Packing turns an int8 cache into f32, decode multiplies it as it is.
+// T: the type of q, K: of keys and values.
 template <class T, class K, class Prefills, class Decodes>
 constexpr Kernels::PerType kPerType = {
     pack_task<Prefills, K>, prefill_task<Prefills, T>, decode_task<Decodes, T, K>, merge_task<Decodes, T, K>, blank<T>,
@@ -49,7 +49,7 @@ const Kernels kernels = {
       kPerType<float, f16, F32Product, F32Product>,
       {},
       kPerType<float, i8, F32Product, F32Product>},
-     {{}, kPerType<bf16, bf16, BlocksOfBf16, RowsOfBf16>, {}, {}, kPerType<bf16, i8, F32Product, RowsOfBf16>},
+     {{}, kPerType<bf16, bf16, BlocksOfBf16, RowsOfBf16>, {}, {}, kPerType<bf16, i8, BlocksOfBf16, RowsOfBf16>},
      {{}, {}, kPerType<f16, f16, F32Product, F32Product>, {}, kPerType<f16, i8, F32Product, F32Product>}},
     {kBackward<float, F32Product>, kBackward<bf16, BlocksOfBf16>, kBackward<f16, F32Product>},
     measure_task,

@@ -2,6 +2,7 @@
 //
 //   keys    [key_units][kPanel]                    unit u of key j at u * kPanel + j; missing keys are 0
 //   values  [value panel][value_units][kPanel]     a unit holds one key, or two adjacent ones, of a column
+//   scales  [kPanel] of keys, of values            of an int8 cache, whose whole numbers are packed as they are
 //
 // Reading Q, K, V happens here alone in prefill, so strides and the element type are dealt with here alone.
 #pragma once
@@ -75,7 +76,7 @@ GA_INLINE void zero_from(int32_t *at, int64_t units, int64_t end) {
 }
 
 template <class Product, class T>
-static void pack_key_panel(const char *const *keys, const float *scale, int64_t count, int64_t units, int32_t *panel) {
+static void pack_key_panel(const char *const *keys, int64_t count, int64_t units, int32_t *panel) {
   for (int64_t j = 0; j < kPanel; j += kWidth)
     for (int64_t u = 0; u < units; u += kWidth) {
       const int n = units - u < kWidth ? static_cast<int>(units - u) : kWidth;
@@ -84,7 +85,6 @@ static void pack_key_panel(const char *const *keys, const float *scale, int64_t 
       for (int i = 0; i < kWidth; i++) {
         const T *row = reinterpret_cast<const T *>(keys[j + i]);
         r[i] = j + i < count ? load_row_units<Product>(row + u * Product::kPack, n) : zero_units();
-        if (sizeof(T) == 1) r[i] = as_units(mul(as_floats(r[i]), set(scale[j + i])));
       }
       transpose(r);
 #pragma GCC unroll 16
@@ -105,8 +105,8 @@ struct Probes {
 
 // Returns whether a value was infinite or NaN: such values must not meet the zero weight of a masked key.
 template <class T>
-static bool pack_value_panel(F32Product, const char *const *values, const float *scale, int64_t count, int64_t columns,
-                             int64_t panel_stride, int32_t *to) {
+static bool pack_value_panel(F32Product, const char *const *values, int64_t count, int64_t columns, int64_t panel_stride,
+                             int32_t *to) {
   Probes probes;
   for (int64_t j = 0; j < kPanel; j += 4)
     for (int64_t d = 0; d < columns; d += kWidth) {
@@ -115,8 +115,7 @@ static bool pack_value_panel(F32Product, const char *const *values, const float 
 #pragma GCC unroll 4
       for (int i = 0; i < 4; i++) {
         const T *from = reinterpret_cast<const T *>(values[j + i]) + d;
-        F x = j + i >= count ? zero() : n < kWidth ? load(from, n) : load(from);
-        if (sizeof(T) == 1) x = mul(x, set(scale[j + i]));
+        const F x = j + i >= count ? zero() : n < kWidth ? load(from, n) : load(from);
         probes.add(i, x);
         store_units(at + i * kPanel, as_units(x));
       }
@@ -126,8 +125,8 @@ static bool pack_value_panel(F32Product, const char *const *values, const float 
 
 #ifdef GA_NATIVE_BF16
 template <class T>
-static bool pack_value_panel(Bf16Product, const char *const *values, const float *, int64_t count, int64_t columns,
-                             int64_t panel_stride, int32_t *to) {
+static bool pack_value_panel(Bf16Product, const char *const *values, int64_t count, int64_t columns, int64_t panel_stride,
+                             int32_t *to) {
   Probes probes;
   for (int64_t j = 0; j < kPanel; j += 2)
     for (int64_t d = 0; d < columns; d += 2 * kWidth) {
@@ -157,26 +156,27 @@ static void pack_task(const Problem &p, const Schedule &s, const Part &part, cha
   const int64_t h = task / part.panels, panel = task % part.panels;
   const int64_t first = part.first_packed + panel * kPanel, left = part.sequence.keys - first;
   const int64_t count = left < kPanel ? left : kPanel;
+  const int64_t at = part.first_panel + task;
+  float *key_scales = reinterpret_cast<float *>(shared + s.key_scales_offset) + at * kPanel;
+  float *value_scales = reinterpret_cast<float *>(shared + s.value_scales_offset) + at * kPanel;
   const char *keys[kPanel], *values[kPanel];
-  float key_scale[kPanel], value_scale[kPanel];
   for (int64_t j = 0; j < kPanel; j++) {
     const int64_t key = first + (j < count ? j : count - 1);
     keys[j] = p.key(p.k, part.sequence, key, h);
     values[j] = p.key(p.v, part.sequence, key, h);
     if (sizeof(T) > 1) continue;
-    key_scale[j] = p.scale_of(p.k_scale, part.sequence, key, h);
-    value_scale[j] = p.scale_of(p.v_scale, part.sequence, key, h);
+    key_scales[j] = p.scale_of(p.k_scale, part.sequence, key, h);
+    value_scales[j] = p.scale_of(p.v_scale, part.sequence, key, h);
   }
-  const int64_t at = part.first_panel + task;
   int32_t *key_panel = reinterpret_cast<int32_t *>(shared + s.keys_offset) + at * s.key_units * kPanel;
   const int64_t units = p.head_dim / Product::kPack;
-  pack_key_panel<Product, T>(keys, key_scale, count, units, key_panel);
+  pack_key_panel<Product, T>(keys, count, units, key_panel);
   zero_from(key_panel, units * kPanel, s.key_units * kPanel);
   const int64_t panel_units = kPanel / Product::kPack * kPanel;  // a panel's share of one column panel
   int32_t *to = reinterpret_cast<int32_t *>(shared + s.values_offset) +
                 (part.first_panel + h * part.panels) * s.value_panels * panel_units + panel * panel_units;
-  shared[s.flags_offset + at] = pack_value_panel<T>(typename Product::ByUnit{}, values, value_scale, count, p.head_dim_v,
-                                                    part.value_units * kPanel, to);
+  shared[s.flags_offset + at] =
+      pack_value_panel<T>(typename Product::ByUnit{}, values, count, p.head_dim_v, part.value_units * kPanel, to);
 }
 
 }  // namespace ga::GA_ISA

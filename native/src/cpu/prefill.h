@@ -52,6 +52,9 @@ class Prefill {
     const char *at = p_.q.at(of_.query_entry, row, head);
     for (int64_t byte = 0; byte < p_.head_dim * p_.q.element_bytes; byte += 64) __builtin_prefetch(at + byte);
   }
+  // Whether the microkernel finds the highest scores of a panel: where every row of the tile sees all of it. But products of an int8 cache
+  // are not in order before its scales multiply them.
+  bool reduces(const Tile &t, int64_t key) const { return t.lo_all <= key && key + kPanel <= t.hi_all && !int8_; }
   void find_rows();
   void load_queries();
   void scores(int64_t first, int64_t keys);
@@ -61,8 +64,10 @@ class Prefill {
     return {(lo > first ? lo : first) - first, (hi < end ? hi : end) - first};
   }
   void raise_reference(int64_t row, const Tile &t, int64_t first, int64_t keys);
+  void scale_row(int64_t row, int64_t first, int64_t lo, int64_t hi);
   void cap_row(int64_t row, int64_t lo, int64_t hi);
   float highest_score(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const;
+  template <bool int8>
   void weigh_row(int64_t row, const Tile &t, int64_t first, int64_t keys);
   void store_weights(int64_t row, int64_t key, F low, F high);
   void accumulate(int64_t first, int64_t keys);
@@ -77,8 +82,10 @@ class Prefill {
   const Sequence &of_;
   const Epilogue<T> epilogue_;
   const Softcap softcap_;
+  const bool int8_;  // the cache
   int64_t h_, row0_, rows_;
   const int32_t *keys_, *values_;
+  const float *key_scales_, *value_scales_;  // of an int8 cache
   const char *unsafe_;
   int32_t *q_;        // [rows][key_units]
   float *scores_;     // [rows][kKeyBlock]
@@ -93,7 +100,7 @@ class Prefill {
 
 template <class Product, class T>
 Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, const Part &part, char *shared, char *own, int64_t task)
-    : p_(p), s_(s), part_(part), of_(part.sequence), epilogue_(p), softcap_(p) {
+    : p_(p), s_(s), part_(part), of_(part.sequence), epilogue_(p), softcap_(p), int8_(p.k.dtype == GA_I8) {
   h_ = task / part.query_blocks;
   const int64_t block = part.query_blocks - 1 - task % part.query_blocks;  // late rows see most keys: they go first
   row0_ = block * part.query_block;
@@ -102,6 +109,8 @@ Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, const Part &pa
   keys_ = reinterpret_cast<const int32_t *>(shared + s.keys_offset) + head * s.key_units * kPanel;
   values_ = reinterpret_cast<const int32_t *>(shared + s.values_offset) +
             head * s.value_panels * (kPanel / Product::kPack) * kPanel;
+  key_scales_ = reinterpret_cast<const float *>(shared + s.key_scales_offset) + head * kPanel;
+  value_scales_ = reinterpret_cast<const float *>(shared + s.value_scales_offset) + head * kPanel;
   unsafe_ = shared + s.flags_offset + head;
   y_stride_ = round_up(p.head_dim_v, kWidth);
 
@@ -183,12 +192,11 @@ void Prefill<Product, T>::scores(int64_t first, int64_t keys) {
     for (int64_t r = 0; r < rows_; r += kTile) {
       const Tile t = tile_at(r);
       if (key >= t.hi || key + kPanel <= t.lo) continue;
-      const bool all = t.lo_all <= key && key + kPanel <= t.hi_all;
-      const int64_t columns = all ? kPanel : t.hi - key;
+      const int64_t columns = t.hi - key < kPanel ? t.hi - key : kPanel;
       float *to = scores_ + r * kKeyBlock + c, *row_max = block_max_ + r * kWidth;
       const int32_t *q = q_ + r * units;
-      all ? multiply_scores<Product, T, true>(t.rows, columns, q, panel, units, to, kKeyBlock, ahead, row_max)
-          : multiply_scores<Product, T, false>(t.rows, columns, q, panel, units, to, kKeyBlock, ahead);
+      reduces(t, key) ? multiply_scores<Product, T, true>(t.rows, columns, q, panel, units, to, kKeyBlock, ahead, row_max)
+                      : multiply_scores<Product, T, false>(t.rows, columns, q, panel, units, to, kKeyBlock, ahead);
     }
   }
 }
@@ -203,7 +211,7 @@ void Prefill<Product, T>::softmax(int64_t first, int64_t keys) {
     if (t.hi <= first || t.lo >= first + keys) continue;
     for (int64_t i = r; i < r + t.rows; i++) raise_reference(i, t, first, keys);
     for (int64_t i = r; i < r + t.rows; i++) {
-      weigh_row(i, t, first, keys);
+      int8_ ? weigh_row<true>(i, t, first, keys) : weigh_row<false>(i, t, first, keys);
       const Row &row = row_[i];
       if (first + keys < row.sees.hi)
         continue;  // its end is near: so is that of the task, and the block before comes next
@@ -216,6 +224,14 @@ void Prefill<Product, T>::softmax(int64_t first, int64_t keys) {
   }
 }
 
+// From products with the whole numbers of an int8 cache to scores. Keys that were scaled before would be rounded once per element.
+template <class Product, class T>
+void Prefill<Product, T>::scale_row(int64_t row, int64_t first, int64_t lo, int64_t hi) {
+  float *s = scores_ + row * kKeyBlock;
+  const float *scale = key_scales_ + (first - part_.first_packed);
+  for (int64_t j = lo / kWidth * kWidth; j < hi; j += kWidth) store(s + j, mul(load(s + j), load(scale + j)));
+}
+
 // tanh rises, so the maximum that the microkernel left is mapped as the scores are.
 template <class Product, class T>
 void Prefill<Product, T>::cap_row(int64_t row, int64_t lo, int64_t hi) {
@@ -225,7 +241,7 @@ void Prefill<Product, T>::cap_row(int64_t row, int64_t lo, int64_t hi) {
   store(reduced, softcap_.apply(max(set(-3.40282347e38f), load(reduced))));
 }
 
-// The highest score of the row in columns [lo, hi) of the block. Panels that every row of the tile sees were reduced by the microkernel.
+// The highest score of the row in columns [lo, hi) of the block.
 template <class Product, class T>
 float Prefill<Product, T>::highest_score(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const {
   const float *s = scores_ + row * kKeyBlock;
@@ -234,7 +250,7 @@ float Prefill<Product, T>::highest_score(int64_t row, const Tile &t, int64_t fir
   F m = load(reduced);
   store(reduced, lowest);
   for (int64_t c = lo / kPanel * kPanel; c < hi; c += kPanel) {
-    if (t.lo_all <= first + c && first + c + kPanel <= t.hi_all) continue;
+    if (reduces(t, first + c)) continue;
     for (int64_t j = c; j < c + kPanel && j < hi; j += kWidth) {
       F x = load(s + j);
       if (j < lo || j + kWidth > hi) x = keep_range(x, static_cast<int>(lo - j), static_cast<int>(hi - j), lowest);
@@ -249,6 +265,7 @@ template <class Product, class T>
 void Prefill<Product, T>::raise_reference(int64_t row, const Tile &t, int64_t first, int64_t keys) {
   const auto [lo, hi] = columns_seen(row, first, keys);
   if (lo >= hi) return;
+  if (int8_) scale_row(row, first, lo, hi);
   if (softcap_.capped()) cap_row(row, lo, hi);
   const float block = RowWeights::reference(highest_score(row, t, first, lo, hi), softcap_), maximum = maximum_[row];
   if (!(block > maximum + kRescaleAt)) return;
@@ -272,6 +289,7 @@ void Prefill<Product, T>::store_weights(int64_t row, int64_t key, F low, F high)
 }
 
 template <class Product, class T>
+template <bool int8>
 void Prefill<Product, T>::weigh_row(int64_t row, const Tile &t, int64_t first, int64_t keys) {
   constexpr int64_t step = 2 * kWidth;
   // Columns that this row sees, and those that the tile multiplies: between the two, weights are 0.
@@ -283,15 +301,23 @@ void Prefill<Product, T>::weigh_row(int64_t row, const Tile &t, int64_t first, i
   float *s = scores_ + row * kKeyBlock;
   RowWeights weights(softcap_, maximum_[row]);
   weights.prepare(s, tile_lo, tile_hi);
+  const auto mask = [&](int64_t j, F &low, F &high) {
+    if (lo <= j && j + step <= hi) return;
+    low = keep_range(low, static_cast<int>(lo - j), static_cast<int>(hi - j), zero());
+    high = keep_range(high, static_cast<int>(lo - j) - kWidth, static_cast<int>(hi - j) - kWidth, zero());
+  };
   F even = zero(), odd = zero();
   for (int64_t j = tile_lo; j < tile_hi; j += step) {
     F low = weights(load(s + j)), high = weights(load(s + j + kWidth));
-    if (j < lo || j + step > hi) {
-      low = keep_range(low, static_cast<int>(lo - j), static_cast<int>(hi - j), zero());
-      high = keep_range(high, static_cast<int>(lo - j) - kWidth, static_cast<int>(hi - j) - kWidth, zero());
-    }
+    mask(j, low, high);
     even = add(even, low);
     odd = add(odd, high);
+    if constexpr (int8) {
+      const float *scale = value_scales_ + (first - part_.first_packed) + j;
+      low = mul(low, load(scale));
+      high = mul(high, load(scale + kWidth));
+      mask(j, low, high);  // scales of keys that this row does not see may be anything
+    }
     store_weights(row, j, low, high);
   }
   store(sum_ + row * kWidth, add(load(sum_ + row * kWidth), add(even, odd)));

@@ -104,15 +104,14 @@ class ForwardFma {
   // True where this thread met NaN or an infinity.
   template <int kStep>
   GA_DEVICE bool load_keys(const View &view, const View &scale, int first, int from, int extent, float *to,
-                           int to_pitch) {
+                           int to_pitch) const {
     bool found = false;
     GA_NO_UNROLL
     for (int r = warp_index(); r < Tile::kKeyBlock; r += Tile::kWarps) {
       const int key = first + r;
       const bool there = key < at().end_key;
       const char *row = there ? key_row(p_, at().of, view, key, at().head) : nullptr;
-      const float factor =
-          there && scale.data ? *reinterpret_cast<const float *>(key_row(p_, at().of, scale, key, at().head)) : 1;
+      const float factor = there ? scale_of(scale, key) : 1;
       GA_UNROLL
       for (int d = lane_index(); d < kStep; d += 32) {
         const float x = there && from + d < extent ? load_element(view, row, from + d) * factor : 0;
@@ -121,6 +120,10 @@ class ForwardFma {
       }
     }
     return found;
+  }
+  // Of a key of an int8 cache.
+  GA_DEVICE float scale_of(const View &scale, int key) const {
+    return scale.data ? *reinterpret_cast<const float *>(key_row(p_, at().of, scale, key, at().head)) : 1;
   }
   GA_DEVICE static bool is_no_number(float x) { return !(fabsf(x) < INFINITY); }
 
@@ -149,7 +152,7 @@ class ForwardFma {
     GA_NO_UNROLL
     for (int from = 0; from < p_.head_dim; from += Tile::kDims) {
       sync_threads();
-      load_keys<Tile::kDims>(p_.k, p_.k_scale, first, from, p_.head_dim, keys(), Tile::kKeyPitch);
+      load_keys<Tile::kDims>(p_.k, View{}, first, from, p_.head_dim, keys(), Tile::kKeyPitch);
       sync_threads();
       const int dims = p_.head_dim - from < Tile::kDims ? p_.head_dim - from : Tile::kDims;  // a multiple of 8
       float part[kRows] = {};
@@ -166,6 +169,11 @@ class ForwardFma {
       GA_UNROLL
       for (int n = 0; n < kRows; n++) s[n] += part[n];
     }
+    const int key = first + lane_index();
+    if (!p_.k_scale.data || key >= at().end_key) return;
+    const float scale = scale_of(p_.k_scale, key);  // keys that were scaled before would be rounded once per element
+    GA_UNROLL
+    for (float &x : s) x *= scale;
   }
 
   // Which keys of the tile that begins with key first row n of this warp sees.

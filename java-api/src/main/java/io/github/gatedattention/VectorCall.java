@@ -94,7 +94,7 @@ final class VectorCall implements HelperThreads.Job {
 
     /** Whether the packed keys of one part fit into an array. */
     private static boolean fits(Settings settings, long keys) {
-        long dim = Math.max(settings.headDim(), VectorRows.valueDim(settings));
+        long dim = Math.max(settings.headDim() + 1, VectorRows.valueDim(settings));
         return keys <= (MOST_FLOATS - VectorRows.KEYS * dim) / dim;
     }
 

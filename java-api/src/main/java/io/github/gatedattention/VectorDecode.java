@@ -50,12 +50,14 @@ final class VectorDecode {
             int n = Math.min(KEYS, end - key);
             rows.turnTo(key, n);
             long at = call.firstSeenKey(b) + key;
-            VectorPrefill.loadRows(
-                    call.k(), call.keyScales(), call.sequences(), b, keyHead, at, n, rows.keyRows, rows.keyDim);
+            VectorPrefill.loadRows(call.k(), call.sequences(), b, keyHead, at, n, rows.keyRows, rows.keyDim);
             scores(rows, n);
+            if (call.keyScales() != null) {
+                VectorPrefill.loadScales(call.keyScales(), call.sequences(), b, keyHead, at, n, rows.scales, 0);
+                rows.scaleScores(rows.scales, 0);
+            }
             rows.softmax();
-            VectorPrefill.loadRows(
-                    call.v(), call.valueScales(), call.sequences(), b, keyHead, at, n, rows.valueRows, rows.valueDim);
+            VectorPrefill.loadValues(call, rows, b, keyHead, at, n);
             values(rows, n);
         }
         float[] partials = call.partials();

@@ -24,9 +24,14 @@ final class VectorPrefill {
 
     private VectorPrefill() {}
 
-    /** Floats of 64 packed keys, {@code [KEYS / WIDE, D, WIDE]}. */
+    /** Floats of 64 packed keys, {@code [KEYS / WIDE, D, WIDE]}, and their scales. */
     static long packedKeys(Settings settings) {
-        return (long) KEYS * settings.headDim();
+        return KEYS * (settings.headDim() + 1L);
+    }
+
+    /** Where a block of 64 packed keys begins; its scales follow them. */
+    private static int packedKeys(Settings settings, int block) {
+        return block * KEYS * (settings.headDim() + 1);
     }
 
     /** Floats of 64 packed values, {@code [wide panels, KEYS, WIDE]} and a narrow one where Dv leaves that. */
@@ -44,9 +49,10 @@ final class VectorPrefill {
         int at = call.packedBlock(place, block);
         long key = call.firstSeenKey(b) + (long) block * KEYS;
         int dim = settings.headDim();
-        loadRows(call.k(), call.keyScales(), call.sequences(), b, keyHead, key, n, scratch.keyRows, scratch.keyDim);
+        loadRows(call.k(), call.sequences(), b, keyHead, key, n, scratch.keyRows, scratch.keyDim);
         Arrays.fill(scratch.keyRows, n * scratch.keyDim, KEYS * scratch.keyDim, 0);
-        int keys = at * KEYS * dim;
+        int keys = packedKeys(settings, at);
+        loadScales(call.keyScales(), call.sequences(), b, keyHead, key, n, call.packedKeys(), keys + KEYS * dim);
         for (int panel = 0; panel < KEYS; panel += WIDE) {
             transpose(
                     scratch.keyRows,
@@ -56,16 +62,7 @@ final class VectorPrefill {
                     call.packedKeys(),
                     keys + panel * dim);
         }
-        loadRows(
-                call.v(),
-                call.valueScales(),
-                call.sequences(),
-                b,
-                keyHead,
-                key,
-                n,
-                scratch.valueRows,
-                scratch.valueDim);
+        loadValues(call, scratch, b, keyHead, key, n);
         Arrays.fill(scratch.valueRows, n * scratch.valueDim, KEYS * scratch.valueDim, 0);
         int valueDim = scratch.valueDim;
         int values = at * KEYS * valueDim;
@@ -79,25 +76,34 @@ final class VectorPrefill {
         call.setUnusual(at, VectorMath.hasUnusual(scratch.valueRows, 0, KEYS * valueDim));
     }
 
-    /** Reads n keys or values of one head, widened and scaled, into rows of {@code width}; the rest of a row is 0. */
+    /** Reads n values of one head, widened and scaled, into their rows. */
+    static void loadValues(VectorCall call, VectorRows rows, int b, int head, long key, int n) {
+        loadRows(call.v(), call.sequences(), b, head, key, n, rows.valueRows, rows.valueDim);
+        if (call.valueScales() != null) {
+            loadScales(call.valueScales(), call.sequences(), b, head, key, n, rows.scales, 0);
+            for (int j = 0; j < n; j++) {
+                multiply(rows.valueRows, j * rows.valueDim, rows.valueDim, rows.scales[j]);
+            }
+        }
+    }
+
+    /** Reads n scales of one head; without a cache that has them, nothing. */
+    static void loadScales(
+            @Nullable Tensor scales, SequenceTable sequences, int b, int head, long key, int n, float[] to, int at) {
+        if (scales != null) {
+            for (int j = 0; j < n; j++) {
+                to[at + j] = Elements.scale(scales, sequences.keyOffset(scales, b, key + j, head));
+            }
+        }
+    }
+
+    /** Reads n keys or values of one head, widened, into rows of {@code width}; the rest of a row is 0. */
     static void loadRows(
-            Tensor from,
-            @Nullable Tensor scales,
-            SequenceTable sequences,
-            int b,
-            int head,
-            long key,
-            int n,
-            float[] to,
-            int width) {
+            Tensor from, SequenceTable sequences, int b, int head, long key, int n, float[] to, int width) {
         int dim = (int) from.dim(3);
         for (int j = 0; j < n; j++) {
             long offset = sequences.keyOffset(from, b, key + j, head);
             Elements.load(from.dataType(), from.segment(), offset, to, j * width, dim);
-            if (scales != null) {
-                float scale = Elements.scale(scales, sequences.keyOffset(scales, b, key + j, head));
-                multiply(to, j * width, dim, scale);
-            }
             Arrays.fill(to, j * width + dim, (j + 1) * width, 0);
         }
     }
@@ -142,6 +148,10 @@ final class VectorPrefill {
             int at = call.packedBlock(place, key / KEYS);
             rows.turnTo(key, Math.min(KEYS, end - key));
             scores(call, rows, at);
+            if (call.keyScales() != null) {
+                int scales = packedKeys(call.settings(), at + 1) - KEYS;
+                rows.scaleScores(call.packedKeys(), scales);
+            }
             rows.softmax();
             values(call, rows, at);
         }
@@ -154,7 +164,7 @@ final class VectorPrefill {
     private static void scores(VectorCall call, VectorRows rows, int block) {
         int dim = call.settings().headDim();
         int depth = depth(dim);
-        int keys = block * KEYS * dim;
+        int keys = packedKeys(call.settings(), block);
         for (int panel = 0; panel < KEYS; panel += WIDE) {
             for (int d = 0; d < dim; d += depth) {
                 int slice = keys + panel * dim + d * WIDE;

@@ -37,6 +37,7 @@ final class VectorRows {
     final float[] maximum = new float[ROWS];
     final float[] sums = new float[ROWS * LANES];
     final float[] lanes = new float[VectorDots.SCRATCH];
+    final float[] scales = new float[KEYS]; // of an int8 cache's keys or values
     float[] queries = {}; // [ROWS, keyDim]
     float[] y = {}; // [ROWS, valueDim]
     float[] keyRows = {}; // [KEYS, keyDim]: keys as they lie, widened
@@ -66,7 +67,7 @@ final class VectorRows {
     /** Bytes of one thread's scratch memory. */
     static long bytes(Settings settings) {
         long dims = (long) keyDim(settings) + valueDim(settings);
-        return Float.BYTES * (ROWS * (dims + KEYS + 1 + LANES) + KEYS * dims + 3L * valueDim(settings))
+        return Float.BYTES * (ROWS * (dims + KEYS + 1 + LANES) + KEYS * (dims + 1) + 3L * valueDim(settings))
                 + 4L * ROWS * Integer.BYTES;
     }
 
@@ -166,6 +167,18 @@ final class VectorRows {
             most = from[i] < to[i] ? Math.max(most, to[i]) : most;
         }
         return most;
+    }
+
+    /**
+     * From products with an int8 cache's whole numbers to scores. Keys that were scaled before would be rounded once per element.
+     */
+    void scaleScores(float[] keyScales, int at) {
+        for (int r = 0; r < count; r++) {
+            int row = r * KEYS;
+            for (int j = 0; j < KEYS; j++) {
+                scores[row + j] *= keyScales[at + j];
+            }
+        }
     }
 
     /** Turns scores into weights, 0 where a row does not see the key. A NaN among those that it sees makes all NaN. */

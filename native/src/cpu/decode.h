@@ -315,7 +315,7 @@ void Decode<Product, T, K>::score_tiles(typename Product::Decode &tiles, int cou
     }
   };
   for (int64_t h = 0; h < part_.head_block; h++)
-    tiles.score(keys_, count, h, h * p_.k.head * p_.k.element_bytes, products_, fetch);
+    tiles.template score<K>(keys_, count, h, h * p_.k.head * p_.k.element_bytes, products_, fetch);
 }
 
 // From products_ to scores_: by lanes.
@@ -408,14 +408,17 @@ template <class Product, class T, class K>
 void Decode<Product, T, K>::accumulate_tiles(typename Product::Decode &tiles, int count) {
   for (int64_t h = 0; h < part_.head_block; h++) {
     float(*weights)[kDecodeTile] = scores_ + h * part_.head_lanes;
+    if (sizeof(K) == 1) find_scales(count, h);
     for (int64_t r = 0; r < part_.rows; r++) {
       GA_STAGE(kSoftmax);
+      if (sizeof(K) == 1) multiply_by(key_scales_, weights[r], 0, count);
       if (softcap_.capped()) softcap_.apply(weights[r], 0, count);
       tile_weights<kCoarse>(weights[r], 0, count, softcap_, p_.head_dim_v, *partial(chunk_, h, r));
+      if (sizeof(K) == 1) multiply_by(value_scales_, weights[r], 0, count);
     }
     GA_STAGE(kValues);
     const Rows values = {value_rows_, h * p_.v.head * p_.v.element_bytes, count};
-    tiles.load_values(values);
+    tiles.template load_values<K>(values);
     tiles.accumulate(weights, partial(chunk_, h, 0)->y(), s_.partial_floats);
   }
 }
@@ -474,8 +477,8 @@ template <class Product, class T, class K>
 static void decode_task(const Problem &p, const Schedule &s, const Part &part, char *shared, char *own, int64_t task) {
   const int64_t block = task / part.chunks, chunk = task % part.chunks;
 #ifdef GA_AMX
-  if constexpr (std::is_same_v<T, bf16> && std::is_same_v<K, bf16>)
-    if (part.rows >= AmxDecode::kLeastRows && part.rows <= AmxDecode::kMostRows)
+  if constexpr (std::is_same_v<T, bf16>)
+    if (part.rows >= AmxDecode::kLeastRows<K> && part.rows <= AmxDecode::kMostRows)
       return Decode<AmxProduct, T, K>(p, s, part, shared, own, block, chunk).run();
 #endif
   Decode<Product, T, K>(p, s, part, shared, own, block, chunk).run();

@@ -1,10 +1,12 @@
 // The products of decode on AMX, for a tile of 32 keys and the query rows of one head at a time.
 //
-//   scores [keys][lanes] = K [keys][dims] * Qᵀ [dims][lanes]             keys are read where they lie
+//   scores [keys][lanes] = K [keys][dims] * Qᵀ [dims][lanes]             keys are read where they lie; those of an int8 cache are widened
 //   Y [rows][columns]   += P [rows][keys] * V [keys][columns]            values are interleaved to pairs of keys first
 //
 // Tile registers take the shape of the task: as many lanes, as many rows as it has.
 #pragma once
+
+#include <type_traits>
 
 #include "core/problem.h"
 #include "cpu/pack.h"
@@ -14,8 +16,10 @@ namespace {
 
 class AmxDecode {
  public:
-  // Of fewer rows, products one by one are as fast from the caches and faster from memory.
-  static constexpr int kLeastRows = 5, kMostRows = 16;
+  // Of fewer rows, products one by one are as fast from the caches and faster from memory. An int8 cache has to be widened first.
+  template <class K>
+  static constexpr int kLeastRows = sizeof(K) == 1 ? 8 : 5;
+  static constexpr int kMostRows = 16;
 
   AmxDecode(Scratch &scratch, const Problem &p, const Part &part)
       : heads_(part.head_block),
@@ -63,13 +67,13 @@ class AmxDecode {
       }
   }
 
-  // to [keys][lanes of all heads]. `fetch` is called once per step, units() / 16 times.
-  template <class Fetch>
+  // Keys of type K; to [keys][lanes of all heads]. `fetch` is called once per step, units() / 16 times.
+  template <class K, class Fetch>
   void score(const char *const *keys, int count, int64_t h, int64_t head_bytes, float *to, const Fetch &fetch) {
     int64_t low_stride = 0, high_stride = 0;
-    const char *low = rows_at(keys, head_bytes, copies_, low_stride);
+    const char *low = rows_at<K>(keys, head_bytes, copies_, low_stride);
     const bool both = count > 16;
-    const char *high = both ? rows_at(keys + 16, head_bytes, copies_ + 16 * units_, high_stride) : nullptr;
+    const char *high = both ? rows_at<K>(keys + 16, head_bytes, copies_ + 16 * units_, high_stride) : nullptr;
     const int32_t *q = queries_ + h * units_ * lanes_;
     __asm__ volatile("" ::: "memory");  // the intrinsics do not say what they read
     _tile_zero(0);
@@ -90,19 +94,16 @@ class AmxDecode {
   }
   int64_t steps() const { return units_ / 16; }
 
-  // The values of one head, of type Rows; what is missing of 32 counts as 0.
-  template <class Rows>
+  // The values of one head, in Rows of type K; what is missing of 32 counts as 0.
+  template <class K, class Rows>
   void load_values(const Rows &values) {
     for (int j = 0; j < kDecodeTile; j += 2) {
       int32_t *to = pairs_ + j / 2 * pairs_stride_;
-      const bf16 *even = j < values.count ? reinterpret_cast<const bf16 *>(values.at(j)) : nullptr;
-      const bf16 *odd = j + 1 < values.count ? reinterpret_cast<const bf16 *>(values.at(j + 1)) : nullptr;
+      const K *even = j < values.count ? reinterpret_cast<const K *>(values.at(j)) : nullptr;
+      const K *odd = j + 1 < values.count ? reinterpret_cast<const K *>(values.at(j + 1)) : nullptr;
       for (int64_t d = 0; d < columns_; d += 2 * kWidth) {
-        const int n = columns_ - d < 2 * kWidth ? static_cast<int>(columns_ - d) / 2 : kWidth;
-        const U x = even ? load_row_units<Bf16Product>(even + d, n) : zero_units();
-        const U y = odd ? load_row_units<Bf16Product>(odd + d, n) : zero_units();
         U low, high;
-        interleave(x, y, low, high);
+        load_pairs(even, odd, d, columns_, low, high);
         store_units(to + d, low);
         store_units(to + d + kWidth, high);
       }
@@ -128,16 +129,17 @@ class AmxDecode {
   }
 
  private:
-  // Sixteen keys of a head: where they lie if they lie evenly and in whole steps, else a copy.
+  // Sixteen keys of a head: where they lie if they are pairs that lie evenly and in whole steps, else a copy.
+  template <class K>
   const char *rows_at(const char *const *keys, int64_t head_bytes, int32_t *copy, int64_t &stride) const {
-    bool evenly = dims_ % 32 == 0;
+    bool evenly = std::is_same_v<K, bf16> && dims_ % 32 == 0;
     for (int i = 1; i < 16; i++) evenly &= keys[i] == keys[0] + i * key_stride_;
     if (evenly) {
       stride = key_stride_;
       return keys[0] + head_bytes;
     }
     for (int i = 0; i < 16; i++) {
-      pack_row<Bf16Product>(reinterpret_cast<const bf16 *>(keys[i] + head_bytes), dims_ / 2, copy + i * units_, false);
+      pack_row<Bf16Product>(reinterpret_cast<const K *>(keys[i] + head_bytes), dims_ / 2, copy + i * units_, false);
       zero_from(copy + i * units_, dims_ / 2, units_);
     }
     stride = units_ * 4;

@@ -124,23 +124,38 @@ static bool pack_value_panel(F32Product, const char *const *values, int64_t coun
 }
 
 #ifdef GA_NATIVE_BF16
+// Columns [d, d + two vectors) of two rows as pairs, low and high. A row that is nullptr is 0.
+template <class T>
+GA_INLINE void load_pairs(const T *even, const T *odd, int64_t d, int64_t columns, U &low, U &high) {
+  if constexpr (sizeof(T) == 1) {
+    const auto floats = [&](const T *row, int64_t from) {
+      const int64_t n = columns - from;
+      return row && n > 0 ? n < kWidth ? load(row + from, static_cast<int>(n)) : load(row + from) : zero();
+    };
+    low = pair_up(floats(even, d), floats(odd, d));
+    high = pair_up(floats(even, d + kWidth), floats(odd, d + kWidth));
+  } else {
+    const int n = columns - d < 2 * kWidth ? static_cast<int>(columns - d) / 2 : kWidth;
+    const U x = even ? load_row_units<Bf16Product>(even + d, n) : zero_units();
+    const U y = odd ? load_row_units<Bf16Product>(odd + d, n) : zero_units();
+    interleave(x, y, low, high);
+  }
+}
+
 template <class T>
 static bool pack_value_panel(Bf16Product, const char *const *values, int64_t count, int64_t columns, int64_t panel_stride,
                              int32_t *to) {
   Probes probes;
   for (int64_t j = 0; j < kPanel; j += 2)
     for (int64_t d = 0; d < columns; d += 2 * kWidth) {
-      const int n = columns - d < 2 * kWidth ? static_cast<int>(columns - d) / 2 : kWidth;
-      const T *even = reinterpret_cast<const T *>(values[j]) + d;
-      const T *odd = reinterpret_cast<const T *>(values[j + 1]) + d;
-      const U x = j < count ? load_row_units<Bf16Product>(even, n) : zero_units();
-      const U y = j + 1 < count ? load_row_units<Bf16Product>(odd, n) : zero_units();
-      probes.add(0, low_halves(x));
-      probes.add(1, high_halves(x));
-      probes.add(2, low_halves(y));
-      probes.add(3, high_halves(y));
+      const T *even = j < count ? reinterpret_cast<const T *>(values[j]) : nullptr;
+      const T *odd = j + 1 < count ? reinterpret_cast<const T *>(values[j + 1]) : nullptr;
       U low, high;
-      interleave(x, y, low, high);
+      load_pairs(even, odd, d, columns, low, high);
+      probes.add(0, low_halves(low));
+      probes.add(1, high_halves(low));
+      probes.add(2, low_halves(high));
+      probes.add(3, high_halves(high));
       int32_t *at = to + (d / kPanel) * panel_stride + (j / 2) * kPanel + d % kPanel;
       store_units(at, low);
       store_units(at + kWidth, high);

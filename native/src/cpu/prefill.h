@@ -192,11 +192,12 @@ void Prefill<Product, T>::scores(int64_t first, int64_t keys) {
     for (int64_t r = 0; r < rows_; r += kTile) {
       const Tile t = tile_at(r);
       if (key >= t.hi || key + kPanel <= t.lo) continue;
-      const int64_t columns = t.hi - key < kPanel ? t.hi - key : kPanel;
+      const bool all = reduces(t, key);
+      const int64_t columns = all ? kPanel : t.hi - key;
       float *to = scores_ + r * kKeyBlock + c, *row_max = block_max_ + r * kWidth;
       const int32_t *q = q_ + r * units;
-      reduces(t, key) ? multiply_scores<Product, T, true>(t.rows, columns, q, panel, units, to, kKeyBlock, ahead, row_max)
-                      : multiply_scores<Product, T, false>(t.rows, columns, q, panel, units, to, kKeyBlock, ahead);
+      all ? multiply_scores<Product, T, true>(t.rows, columns, q, panel, units, to, kKeyBlock, ahead, row_max)
+          : multiply_scores<Product, T, false>(t.rows, columns, q, panel, units, to, kKeyBlock, ahead);
     }
   }
 }

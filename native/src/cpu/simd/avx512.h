@@ -164,6 +164,8 @@ GA_INLINE void join_columns(F &a, F &b) {
   b = _mm512_shuffle_f32x4(high, high, 0xd8);
 }
 GA_INLINE U pack_pairs(F low, F high) { return reinterpret_cast<U>(_mm512_cvtne2ps_pbh(high, low)); }
+// The same unit by unit, of numbers that bf16 holds exactly.
+GA_INLINE U pair_up(F low, F high) { return _mm512_or_si512(_mm512_srli_epi32(as_units(low), 16), as_units(high)); }
 GA_INLINE F low_halves(U x) { return as_floats(_mm512_slli_epi32(x, 16)); }
 GA_INLINE F high_halves(U x) { return as_floats(_mm512_and_si512(x, _mm512_set1_epi32(static_cast<int>(0xffff0000u)))); }
 #endif

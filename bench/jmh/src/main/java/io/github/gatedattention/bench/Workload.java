@@ -30,6 +30,8 @@ public enum Workload {
     DECODE_4096_B4(4, 16, 8, 1, 4096, 128, Gating.ELEMENTWISE),
     /** One query in each of 8 sequences over 4,096 keys, 16/8 heads, D 128. */
     DECODE_4096_B8(8, 16, 8, 1, 4096, 128, Gating.ELEMENTWISE),
+    /** The last 512 of 4,096 tokens of a prompt, over a cache that has them all, 16/8 heads, D 128. */
+    CHUNK_512(16, 8, 512, 4096, 128),
     /** {@link #S1024} without a gate. */
     S1024_UNGATED(1, 16, 8, 1024, 1024, 128, Gating.NONE),
     /** {@link #S1024} with a score per head. */

@@ -52,7 +52,7 @@ record Comparison(Section section, String name, List<Entry> entries) {
             .toList();
 
     private static final List<Workload> SERVED =
-            List.of(Workload.DECODE_4096, Workload.DECODE_32768, Workload.DECODE_4096_B8);
+            List.of(Workload.DECODE_4096, Workload.DECODE_32768, Workload.DECODE_4096_B8, Workload.CHUNK_512);
 
     private static final List<Implementation> CACHES = List.of(
             Implementation.GATED_ATTENTION_BF16,

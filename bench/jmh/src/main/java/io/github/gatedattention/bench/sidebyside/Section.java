@@ -13,7 +13,7 @@ enum Section {
     /** Caches and batches as serving programs have them. */
     SERVING(
             "Serving",
-            "Decode on caches of other types and on pages, and prompts of 8 sequences of 7 to 512 tokens: packed, or padded to the"
+            "Decode and a chunk of a prompt on caches of other types and on pages, and prompts of 8 sequences of 7 to 512 tokens: packed, or padded to the"
                     + " longest by those who cannot pack."),
     /** The result and its gradients. */
     TRAINING(

@@ -42,7 +42,7 @@ class ComparisonTest {
         assertThat(Comparison.all(2, 2)).filteredOn(c -> c.matches("GATE|CALL")).hasSize(3);
     }
 
-    /** Caches of each kind on each decode, and packed batches beside padded ones. */
+    /** Caches of each kind on each decode and a chunk of a prompt, and packed batches beside padded ones. */
     @Test
     void servingIsComparedWithItself() {
         List<Comparison> serving = Comparison.all(2, 2).stream()
@@ -54,6 +54,7 @@ class ComparisonTest {
                         "SERVING DECODE_4096",
                         "SERVING DECODE_32768",
                         "SERVING DECODE_4096_B8",
+                        "SERVING CHUNK_512",
                         "SERVING RAGGED_512_B8");
         assertThat(serving.stream().flatMap(c -> c.entries().stream()))
                 .extracting(Entry::implementation)

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <string>
@@ -142,6 +144,50 @@ TEST_P(CacheTypes, ScalesRoundNoElement) {
       params.k_scale = params.v_scale = scales.tensor();
       ASSERT_NO_FATAL_FAILURE(run(params));
       for (int64_t i = 0; i < rows; ++i) EXPECT_NEAR(load(GA_F32, instance.address(c.lse, 0, i, 0, 0)), 0, 1e-4) << i;
+    }
+  }
+}
+
+// And no others, whose bits stay, though they may multiply it by a weight of 0.
+TEST_P(CacheTypes, AScaleThatIsNoNumberReachesTheRowsThatSeeItsKey) {
+  for (const ga_dtype dtype : {GA_F32, GA_BF16, GA_F16}) {
+    for (const int64_t rows : {3, 100}) {
+      constexpr int64_t kKeys = 120;
+      const int64_t spoiled = kKeys - rows + rows / 2;  // seen by the later half of the rows
+      Case c;
+      c.dtype = dtype;
+      c.seq_q = rows;
+      c.seq_k = kKeys;
+      c.heads_q = 2;
+      c.head_dim = c.head_dim_v = 64;
+      c.scale = 0.125;
+      c.flags = GA_CAUSAL;
+      lay_out_densely(c, {.gate = true, .norm_weight = false, .lse = true});
+      Random random(case_seed(504, rows));
+      KeyCache k(GA_I8, 1, kKeys, 1, 64), v(GA_I8, 1, kKeys, 1, 64), f32(GA_F32, 1, kKeys, 1, 64);
+      KeyCache k_scale(GA_F32, 1, kKeys, 1, 1), v_scale(GA_F32, 1, kKeys, 1, 1);
+      quantize(random, k, k_scale, f32);
+      quantize(random, v, v_scale, f32);
+      const Instance instance(c);
+      ga_attention_params params = instance.params;
+      params.k = k.tensor();
+      params.v = v.tensor();
+      params.k_scale = k_scale.tensor();
+      params.v_scale = v_scale.tensor();
+      ASSERT_NO_FATAL_FAILURE(run(params));
+      const std::vector<std::byte> clean = instance.out_bits();
+      for (const KeyCache *scale : {&k_scale, &v_scale}) {
+        const double before = load(GA_F32, scale->at(spoiled));
+        store(GA_F32, scale->at(spoiled), std::numeric_limits<double>::quiet_NaN());
+        ASSERT_NO_FATAL_FAILURE(run(params));
+        store(GA_F32, scale->at(spoiled), before);
+        const std::vector<std::byte> bits = instance.out_bits();
+        const auto unseen = static_cast<std::ptrdiff_t>(bits.size()) / rows * (rows / 2);
+        EXPECT_TRUE(std::equal(bits.begin(), bits.begin() + unseen, clean.begin())) << describe(c);
+        for (int64_t i = rows / 2; i < rows; ++i)
+          for (int64_t d = 0; d < 64; ++d)
+            EXPECT_TRUE(std::isnan(load(dtype, instance.address(c.out, 0, i, 1, d)))) << i << ", " << d;
+      }
     }
   }
 }

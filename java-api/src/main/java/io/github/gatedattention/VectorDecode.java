@@ -54,7 +54,7 @@ final class VectorDecode {
             scores(rows, n);
             if (call.keyScales() != null) {
                 VectorPrefill.loadScales(call.keyScales(), call.sequences(), b, keyHead, at, n, rows.scales, 0);
-                rows.scaleScores(rows.scales, 0);
+                rows.setKeyScales(rows.scales, 0, n);
             }
             rows.softmax();
             VectorPrefill.loadValues(call, rows, b, keyHead, at, n);

@@ -150,7 +150,7 @@ final class VectorPrefill {
             scores(call, rows, at);
             if (call.keyScales() != null) {
                 int scales = packedKeys(call.settings(), at + 1) - KEYS;
-                rows.scaleScores(call.packedKeys(), scales);
+                rows.setKeyScales(call.packedKeys(), scales, Math.min(KEYS, end - key));
             }
             rows.softmax();
             values(call, rows, at);

@@ -8,8 +8,8 @@ import java.util.Arrays;
  * What one thread works in: up to 64 query rows of one key/value head against 64 keys at a time, flash style.
  *
  * <p>The rows of a head are packed: row r is query r / group of head r % group, so that neighbors see nearly the same
- * keys. Scores are powers of two: the queries are scaled by {@code scale * log2(e)}, or with a softcap c by {@code scale / c},
- * and the scores become {@code c * log2(e) * tanh} of what they were. Per row there are the reference
+ * keys. Scores are powers of two: products of queries and keys times {@code scale * log2(e)}; or times {@code scale / c} with a
+ * softcap c, and then {@code c * log2(e) * tanh} of that. Operands that were scaled before would be rounded once per element. Per row there are the reference
  * maximum m, the sum of {@code 2^(s - m)} per lane, and y, the same sum weighted with the values. Keys are counted from
  * the first one that any query of the sequence sees.
  */
@@ -38,6 +38,8 @@ final class VectorRows {
     final float[] sums = new float[ROWS * LANES];
     final float[] lanes = new float[VectorDots.SCRATCH];
     final float[] scales = new float[KEYS]; // of an int8 cache's keys or values
+    private final float[] factors = new float[KEYS]; // from products to scores, by key
+    private final float[] factorsLow = new float[KEYS]; // what is left of them: a float alone would tilt all scores
     float[] queries = {}; // [ROWS, keyDim]
     float[] y = {}; // [ROWS, valueDim]
     float[] keyRows = {}; // [KEYS, keyDim]: keys as they lie, widened
@@ -46,6 +48,7 @@ final class VectorRows {
     float[] gate = {}; // [valueDim]
     float[] sigmoids = {}; // [valueDim]
 
+    private double factor;
     float cap; // what scores are capped to, in powers of two; 0: none
     int count; // rows in use
     int keyDim; // D rounded up to whole vectors
@@ -67,7 +70,7 @@ final class VectorRows {
     /** Bytes of one thread's scratch memory. */
     static long bytes(Settings settings) {
         long dims = (long) keyDim(settings) + valueDim(settings);
-        return Float.BYTES * (ROWS * (dims + KEYS + 1 + LANES) + KEYS * (dims + 1) + 3L * valueDim(settings))
+        return Float.BYTES * (ROWS * (dims + KEYS + 1 + LANES) + KEYS * (dims + 3) + 3L * valueDim(settings))
                 + 4L * ROWS * Integer.BYTES;
     }
 
@@ -79,7 +82,7 @@ final class VectorRows {
         y = atLeast(y, ROWS * valueDim);
         keyRows = atLeast(keyRows, KEYS * keyDim);
         valueRows = atLeast(valueRows, KEYS * valueDim);
-        result = atLeast(result, Math.max(keyDim, valueDim));
+        result = atLeast(result, valueDim);
         gate = atLeast(gate, valueDim);
         sigmoids = atLeast(sigmoids, valueDim);
     }
@@ -94,17 +97,19 @@ final class VectorRows {
         count = rows;
         firstRow = row;
         int dim = settings.headDim();
-        double factor = settings.scale() * LOG2_E;
+        factor = settings.scale() * LOG2_E;
         cap = 0;
         if (settings.isSoftcapped()) {
             double softcap = Math.clamp(settings.softcap(), LOWEST_SOFTCAP, HIGHEST_SOFTCAP);
             factor = settings.scale() / softcap;
             cap = (float) (softcap * LOG2_E);
         }
+        for (int j = 0; j < KEYS; j++) {
+            setFactor(j, factor);
+        }
         Tensor q = call.q();
         for (int r = 0; r < rows; r++) {
-            Elements.load(q.dataType(), q.segment(), call.rowOffset(q, b, keyHead, row + r), result, 0, dim);
-            scaled(result, factor, queries, r * keyDim, dim);
+            Elements.load(q.dataType(), q.segment(), call.rowOffset(q, b, keyHead, row + r), queries, r * keyDim, dim);
             Arrays.fill(queries, r * keyDim + dim, (r + 1) * keyDim, 0);
             first[r] = call.firstKey(b, row + r);
             end[r] = call.endKey(b, row + r);
@@ -127,11 +132,23 @@ final class VectorRows {
         maximum[0] = Float.NEGATIVE_INFINITY;
     }
 
-    /** In double, so that a score has no systematic error. */
-    private static void scaled(float[] x, double factor, float[] to, int at, int n) {
-        for (int d = 0; d < n; d++) {
-            to[at + d] = (float) (x[d] * factor);
+    /** Products with the next n keys are those with the whole numbers of an int8 cache, which have these scales. */
+    void setKeyScales(float[] keyScales, int at, int n) {
+        for (int j = 0; j < n; j++) {
+            setFactor(j, factor * keyScales[at + j]);
         }
+    }
+
+    /** In two floats of one sign, neither of them 0 alone: infinite products stay infinite. */
+    private void setFactor(int j, double exact) {
+        double within = Double.isInfinite(exact) ? exact : Math.clamp(exact, -0x1p127, 0x1p127);
+        float high = (float) within;
+        if (Math.abs((double) high) > Math.abs(within)) {
+            high = Math.nextAfter(high, 0.0);
+        }
+        float low = Float.isInfinite(high) ? high : (float) (within - high);
+        factors[j] = high;
+        factorsLow[j] = low == 0 ? high * 0x1p-60f : low;
     }
 
     /** The first key that any of the rows sees: both ends of what a row sees rise with the row. */
@@ -169,18 +186,6 @@ final class VectorRows {
         return most;
     }
 
-    /**
-     * From products with an int8 cache's whole numbers to scores. Keys that were scaled before would be rounded once per element.
-     */
-    void scaleScores(float[] keyScales, int at) {
-        for (int r = 0; r < count; r++) {
-            int row = r * KEYS;
-            for (int j = 0; j < KEYS; j++) {
-                scores[row + j] *= keyScales[at + j];
-            }
-        }
-    }
-
     /** Turns scores into weights, 0 where a row does not see the key. A NaN among those that it sees makes all NaN. */
     void softmax() {
         for (int r = 0; r < count; r++) {
@@ -196,6 +201,7 @@ final class VectorRows {
             Arrays.fill(scores, row, row + KEYS, 0);
             return;
         }
+        scale(row);
         if (cap > 0) {
             VectorMath.softcap(scores, row, KEYS, cap);
         }
@@ -209,6 +215,14 @@ final class VectorRows {
             follow(r, VectorMath.largest(scores, row, KEYS));
         }
         VectorMath.exponentials(scores, row, KEYS, maximum[r], sums, r * LANES);
+    }
+
+    /** From products to scores: a plain loop, which C2 turns into vectors. */
+    private void scale(int row) {
+        for (int j = 0; j < KEYS; j++) {
+            float product = scores[row + j];
+            scores[row + j] = Math.fma(product, factors[j], product * factorsLow[j]);
+        }
     }
 
     /** Makes this the row's reference maximum. */

@@ -21,6 +21,9 @@ namespace {
 
 constexpr int kThreads = 8;
 
+// So many, fewer under an emulator.
+int rounds(int many) { return small_shapes() ? many / 5 : many; }
+
 // Small calls of every path and the outputs they must give.
 struct Expected {
   Case description;
@@ -74,7 +77,7 @@ TEST(Concurrency, OfCallsOnOneRuntime) {
   for (const int32_t pool : {1, 3}) {
     const Runtime runtime(pool);
     on_threads([&](int thread) {
-      for (int n = 0; n < 30; ++n)
+      for (int n = 0; n < rounds(30); ++n)
         EXPECT_TRUE(call(runtime.handle(), expected[static_cast<size_t>(thread + n) % expected.size()]));
     });
   }
@@ -83,7 +86,7 @@ TEST(Concurrency, OfCallsOnOneRuntime) {
 TEST(Concurrency, OfCallsOnManyRuntimes) {
   const std::vector<Expected> expected = expectations();
   on_threads([&](int thread) {
-    for (int n = 0; n < 8; ++n) {
+    for (int n = 0; n < rounds(10); ++n) {
       const Runtime runtime(1 + (thread + n) % 4);
       for (const Expected &one : expected) EXPECT_TRUE(call(runtime.handle(), one));
     }
@@ -97,7 +100,7 @@ TEST(Concurrency, OfCallsAndClosesAtRandom) {
   std::atomic<int> succeeded{0};
   on_threads([&](int thread) {
     Random random(static_cast<uint64_t>(thread) + 5);
-    for (int n = 0; n < 150; ++n) {
+    for (int n = 0; n < rounds(150); ++n) {
       std::atomic<ga_runtime> &place = places[static_cast<size_t>(random.below(3))];
       const int64_t action = random.below(10);
       if (action == 0) {

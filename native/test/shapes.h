@@ -17,7 +17,9 @@ struct Shape {
   bool causal;
 };
 
-// As small as takes the same paths where GA_SMALL_SHAPES is 1: under an emulator.
+// Under an emulator, shapes as small as takes the same paths.
+inline bool small_shapes() { return setting("GA_SMALL_SHAPES", 0) == 1; }
+
 inline const std::vector<Shape> &shapes() {
   static const std::vector<Shape> small = {
       {"prefill", 1, 130, 130, 4, 2, 64, 64, true},
@@ -39,7 +41,7 @@ inline const std::vector<Shape> &shapes() {
       {"few queries, many keys", 2, 7, 4099, 2, 2, 64, 64, true},
       {"one key", 2, 33, 1, 2, 1, 64, 64, false},
   };
-  return setting("GA_SMALL_SHAPES", 0) == 1 ? small : all;
+  return small_shapes() ? small : all;
 }
 
 inline Case shaped_case(const Shape &shape, ga_dtype dtype, const Optional &optional = {}) {

@@ -148,6 +148,39 @@ TEST_P(CacheTypes, ScalesRoundNoElement) {
   }
 }
 
+// A value whose key has next to no weight is all there is of a column of zeros: small scales must not take it below bf16's numbers.
+TEST_P(CacheTypes, SmallScalesLeaveSmallWeights) {
+  for (const ga_dtype dtype : {GA_F32, GA_BF16}) {
+    for (const int64_t rows : {1, 12, 150}) {
+      Case c;
+      c.dtype = dtype;
+      c.seq_q = rows;
+      c.seq_k = 40;
+      c.head_dim = c.head_dim_v = 64;
+      c.scale = 1;
+      lay_out_densely(c, {.gate = false, .norm_weight = false});
+      const Instance instance(c);
+      const KeyCache k(GA_I8, 1, c.seq_k, 1, 64), v(GA_I8, 1, c.seq_k, 1, 64), scales(GA_F32, 1, c.seq_k, 1, 1);
+      for (const KeyCache *cache : {&k, &v}) std::memset(cache->at(0), 0, static_cast<size_t>(cache->elements()));
+      for (int64_t i = 0; i < c.seq_k; ++i) store(GA_F32, scales.at(i), 0x1p-10);
+      for (int64_t i = 0; i < rows; ++i)
+        for (int64_t d = 0; d < 64; ++d) store(dtype, instance.address(c.q, 0, i, 0, d), d == 0 ? 1 : 0);
+      const int8_t whole = 100;
+      std::memcpy(k.at(0), &whole, 1);  // the first key has all the weight, and a value of 0; others weigh 2^-118
+      std::memcpy(v.at(7 * 64 + 5), &whole, 1);
+      store(GA_F32, scales.at(0), 118 * std::log(2.0) / whole);
+      ga_attention_params params = instance.params;
+      params.k = k.tensor();
+      params.v = v.tensor();
+      params.k_scale = params.v_scale = scales.tensor();
+      ASSERT_NO_FATAL_FAILURE(run(params));
+      for (int64_t i = 0; i < rows; ++i)
+        ASSERT_NEAR(load(dtype, instance.address(c.out, 0, i, 0, 5)) * 0x1p128, whole, 1)
+            << "row " << i << " of " << describe(c);
+    }
+  }
+}
+
 // And no others, whose bits stay, though they may multiply it by a weight of 0.
 TEST_P(CacheTypes, AScaleThatIsNoNumberReachesTheRowsThatSeeItsKey) {
   for (const ga_dtype dtype : {GA_F32, GA_BF16, GA_F16}) {

@@ -398,7 +398,8 @@ void Decode<Product, T, K>::weigh(int64_t h, int64_t r, int from, int to) {
   float *weights = scores_[h * part_.head_lanes + r];
   if (sizeof(K) == 1) multiply_by(key_scales_, weights, from, to);
   if (softcap_.capped()) softcap_.apply(weights, from, to);
-  tile_weights<Product::kPack == 2 ? kCoarse : kFine>(weights, from, to, softcap_, columns_, *partial(chunk_, h, r));
+  constexpr Precision precision = Product::kPack == 2 ? kCoarse : kFine;
+  tile_weights<precision, sizeof(K) == 1>(weights, from, to, softcap_, columns_, *partial(chunk_, h, r));
   if (sizeof(K) == 1) multiply_by(value_scales_, weights, from, to);
   pack_weights(Values{}, weights);
 }
@@ -413,7 +414,7 @@ void Decode<Product, T, K>::accumulate_tiles(typename Product::Decode &tiles, in
       GA_STAGE(kSoftmax);
       if (sizeof(K) == 1) multiply_by(key_scales_, weights[r], 0, count);
       if (softcap_.capped()) softcap_.apply(weights[r], 0, count);
-      tile_weights<kCoarse>(weights[r], 0, count, softcap_, p_.head_dim_v, *partial(chunk_, h, r));
+      tile_weights<kCoarse, sizeof(K) == 1>(weights[r], 0, count, softcap_, p_.head_dim_v, *partial(chunk_, h, r));
       if (sizeof(K) == 1) multiply_by(value_scales_, weights[r], 0, count);
     }
     GA_STAGE(kValues);

@@ -10,7 +10,7 @@ namespace {
 // Turns scores of one row into weights in place, those of keys outside of [from, to) into 0, and brings the partial's maximum and sum
 // up to date. The maximum follows only when it grew by over 2^8, and no lane is added to another before the merge: the usual
 // tile takes no step across lanes.
-template <Precision precision>
+template <Precision precision, bool int8>
 static void tile_weights(float *s, int from, int to, const Softcap &softcap, int64_t columns, Partial &row) {
   const F lowest = set(-__builtin_inff()), factor = set(softcap.factor());
   const bool all = from == 0 && to == kDecodeTile;
@@ -22,8 +22,8 @@ static void tile_weights(float *s, int from, int to, const Softcap &softcap, int
     m = max(m, x);
   }
   F sum = load(row.sum);
-  if (any_greater(mul(m, factor), set(row.maximum + kRescaleAt))) {
-    const float block = Weights<precision>::reference(reduce_max(m), softcap);
+  if (any_greater(mul(m, factor), set(row.maximum + headroom(int8) + kRescaleAt))) {
+    const float block = Weights<precision>::reference(reduce_max(m), softcap) - headroom(int8);
     if (row.maximum != -__builtin_inff()) {
       const F shrink = exp2<kFine>(set(row.maximum - block));
       for (int64_t d = 0; d < columns; d += kWidth) store(row.y() + d, mul(load(row.y() + d), shrink));

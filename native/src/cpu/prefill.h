@@ -268,7 +268,8 @@ void Prefill<Product, T>::raise_reference(int64_t row, const Tile &t, int64_t fi
   if (lo >= hi) return;
   if (int8_) scale_row(row, first, lo, hi);
   if (softcap_.capped()) cap_row(row, lo, hi);
-  const float block = RowWeights::reference(highest_score(row, t, first, lo, hi), softcap_), maximum = maximum_[row];
+  const float block = RowWeights::reference(highest_score(row, t, first, lo, hi), softcap_) - headroom(int8_);
+  const float maximum = maximum_[row];
   if (!(block > maximum + kRescaleAt)) return;
   maximum_[row] = block;
   if (maximum == -__builtin_inff()) return;

@@ -5,6 +5,10 @@
 
 namespace ga::GA_ISA {
 
+// Those of an int8 cache are 2^24 times as large: its scales multiply them, and what bf16 rounds to 0, below 2^-126, is then as far
+// below the largest value as with other caches.
+constexpr float headroom(bool int8) { return int8 ? 24 : 0; }
+
 // Fine ones take the fraction of an exponent from the exact product of factor and score: rounded first, the exponent would err by
 // more the farther it is from 0. For that their reference lies halfway between two whole numbers.
 template <Precision P>

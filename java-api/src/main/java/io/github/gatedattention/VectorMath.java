@@ -129,13 +129,13 @@ final class VectorMath {
     }
 
     /**
-     * Replaces each element x by 2^(x - maximum) and adds it to the sum of its lane, at {@code sums[at]} and after.
-     * Elements exceed the maximum by less than 100; what is below it by more than 126.5 gives 0.
+     * {@code to[at + i] = 2^x[i]}, added to the sum of its lane, at {@code sums[lanes]} and after. x is less than 100; what is below
+     * -126.5 gives 0.
      */
-    static void exponentials(float[] x, int from, int count, float maximum, float[] sums, int at) {
-        FloatVector sum = FloatVector.fromArray(SPECIES, sums, at);
-        for (int i = from; i < from + count; i += LANES) {
-            FloatVector t = FloatVector.fromArray(SPECIES, x, i).sub(maximum);
+    static void exponentials(float[] x, float[] to, int at, int count, float[] sums, int lanes) {
+        FloatVector sum = FloatVector.fromArray(SPECIES, sums, lanes);
+        for (int i = 0; i < count; i += LANES) {
+            FloatVector t = FloatVector.fromArray(SPECIES, x, i);
             t = t.blend(ZERO_EXPONENT, t.compare(VectorOperators.LT, ZERO_EXPONENT)); // keeps NaN
             FloatVector rounded = t.add(ROUNDER);
             FloatVector f = t.sub(rounded.sub(ROUNDER)); // in [-0.5, 0.5]
@@ -158,10 +158,10 @@ final class VectorMath {
             IntVector exponent = rounded.reinterpretAsInts().lanewise(VectorOperators.LSHL, MANTISSA_BITS);
             // A product, not a sum of bits, so that NaN stays NaN.
             FloatVector e = p.mul(exponent.add(ONE_BITS).reinterpretAsFloats());
-            e.intoArray(x, i);
+            e.intoArray(to, at + i);
             sum = sum.add(e);
         }
-        sum.intoArray(sums, at);
+        sum.intoArray(sums, lanes);
     }
 
     /**

@@ -19,7 +19,7 @@ final class VectorPrefill {
      * of small heads take shorter sums.
      */
     private static int depth(int dim) {
-        return dim < 48 ? 8 : dim < 64 ? 16 : 32;
+        return dim < 32 ? 4 : dim < 48 ? 8 : dim < 64 ? 16 : 32;
     }
 
     private VectorPrefill() {}

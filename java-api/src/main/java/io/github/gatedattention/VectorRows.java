@@ -9,7 +9,8 @@ import java.util.Arrays;
  *
  * <p>The rows of a head are packed: row r is query r / group of head r % group, so that neighbors see nearly the same
  * keys. Scores are powers of two: products of queries and keys times {@code scale * log2(e)}; or times {@code scale / c} with a
- * softcap c, and then {@code c * log2(e) * tanh} of that. Operands that were scaled before would be rounded once per element. Per row there are the reference
+ * softcap c, and then {@code c * log2(e) * tanh} of that. Operands that were scaled before would be rounded once per element, and
+ * a score that was rounded before m is taken from it would err by more the farther it is from 0. Per row there are the reference
  * maximum m, the sum of {@code 2^(s - m)} per lane, and y, the same sum weighted with the values. Keys are counted from
  * the first one that any query of the sequence sees.
  */
@@ -33,13 +34,21 @@ final class VectorRows {
     /** A higher one changes no score that a float tells from its neighbors; times log2(e) it must not overflow. */
     private static final float HIGHEST_SOFTCAP = 0x1p64f;
 
-    final float[] scores = new float[ROWS * KEYS]; // then weights
+    private static final float[] ONES = new float[KEYS];
+    private static final float[] ZEROS = new float[KEYS];
+
+    static {
+        Arrays.fill(ONES, 1);
+    }
+
+    final float[] scores = new float[ROWS * KEYS]; // products, then weights
     final float[] maximum = new float[ROWS];
     final float[] sums = new float[ROWS * LANES];
     final float[] lanes = new float[VectorDots.SCRATCH];
     final float[] scales = new float[KEYS]; // of an int8 cache's keys or values
     private final float[] factors = new float[KEYS]; // from products to scores, by key
     private final float[] factorsLow = new float[KEYS]; // what is left of them: a float alone would tilt all scores
+    private final float[] exponents = new float[KEYS]; // of the row at hand: its scores less its maximum
     float[] queries = {}; // [ROWS, keyDim]
     float[] y = {}; // [ROWS, valueDim]
     float[] keyRows = {}; // [KEYS, keyDim]: keys as they lie, widened
@@ -201,20 +210,17 @@ final class VectorRows {
             Arrays.fill(scores, row, row + KEYS, 0);
             return;
         }
-        scale(row);
         if (cap > 0) {
+            scale(row);
             VectorMath.softcap(scores, row, KEYS, cap);
         }
-        if (from[r] > 0) {
-            Arrays.fill(scores, row, row + from[r], Float.NEGATIVE_INFINITY);
+        boolean isFirst = maximum[r] == Float.NEGATIVE_INFINITY;
+        relate(r, isFirst ? 0 : maximum[r]);
+        if (isFirst || !VectorMath.allAtMost(exponents, 0, KEYS, SLACK)) {
+            follow(r, (isFirst ? 0 : maximum[r]) + VectorMath.largest(exponents, 0, KEYS));
+            relate(r, maximum[r]);
         }
-        if (to[r] < KEYS) {
-            Arrays.fill(scores, row + to[r], row + KEYS, Float.NEGATIVE_INFINITY);
-        }
-        if (!VectorMath.allAtMost(scores, row, KEYS, maximum[r] + SLACK)) {
-            follow(r, VectorMath.largest(scores, row, KEYS));
-        }
-        VectorMath.exponentials(scores, row, KEYS, maximum[r], sums, r * LANES);
+        VectorMath.exponentials(exponents, scores, row, KEYS, sums, r * LANES);
     }
 
     /** From products to scores: a plain loop, which C2 turns into vectors. */
@@ -223,6 +229,19 @@ final class VectorRows {
             float product = scores[row + j];
             scores[row + j] = Math.fma(product, factors[j], product * factorsLow[j]);
         }
+    }
+
+    /** The row's exponents, from its products or its capped scores: a plain loop as well. */
+    private void relate(int r, float reference) {
+        int row = r * KEYS;
+        float[] high = cap > 0 ? ONES : factors;
+        float[] low = cap > 0 ? ZEROS : factorsLow;
+        for (int j = 0; j < KEYS; j++) {
+            float product = scores[row + j];
+            exponents[j] = Math.fma(product, high[j], -reference) + product * low[j];
+        }
+        Arrays.fill(exponents, 0, from[r], Float.NEGATIVE_INFINITY);
+        Arrays.fill(exponents, to[r], KEYS, Float.NEGATIVE_INFINITY);
     }
 
     /** Makes this the row's reference maximum. */

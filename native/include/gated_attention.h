@@ -513,7 +513,7 @@ GA_API ga_status ga_attention_backward_holding(
 GA_API ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error,
                                       const void *hold0, const void *hold1, const void *hold2, const void *hold3,
                                       const void *hold4, const void *hold5, const void *hold6, const void *hold7,
-                                      const void *hold8) GA_NOEXCEPT;
+                                      const void *hold8, const void *hold9) GA_NOEXCEPT;
 GA_API ga_status ga_measure_values(ga_runtime runtime, const ga_values_params *params, ga_error *error,
                                    const void *hold0) GA_NOEXCEPT;
 

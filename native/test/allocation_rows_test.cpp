@@ -85,7 +85,7 @@ struct MeasureAttempt : Attempt {
     m.map_count = static_cast<int64_t>(map.size());
     m.rows_count = static_cast<int64_t>(rows.size());
     const void *n = nullptr;
-    return ga_attention_measure(runtime, &m, error, n, n, n, n, n, n, n, n, n);
+    return ga_attention_measure(runtime, &m, error, n, n, n, n, n, n, n, n, n, n);
   }
   Bytes outputs() const override {
     Bytes bytes;

@@ -31,7 +31,7 @@ class MeasureRefusals : public testing::Test {
 
   ga_status measure(ga_error *error) {
     return ga_attention_measure(runtime_.handle(), &params_, error, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
-                                nullptr, nullptr, nullptr);
+                                nullptr, nullptr, nullptr, nullptr);
   }
 
   void expect_refused(const std::vector<std::string> &words) {
@@ -114,10 +114,10 @@ REFUSE(EntropyOverLse, params_.entropy = static_cast<double *>(attention_.lse.da
 TEST_F(MeasureRefusals, ClosedRuntimesAndNullParams) {
   ga_error error{};
   EXPECT_EQ(ga_attention_measure(0, &params_, &error, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
-                                 nullptr, nullptr),
+                                 nullptr, nullptr, nullptr),
             GA_INVALID_HANDLE);
   EXPECT_EQ(ga_attention_measure(runtime_.handle(), nullptr, &error, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
-                                 nullptr, nullptr, nullptr),
+                                 nullptr, nullptr, nullptr, nullptr),
             GA_INVALID_ARGUMENT);
   EXPECT_TRUE(holds_word(error.message, "params")) << error.message;
 }

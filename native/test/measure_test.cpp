@@ -10,6 +10,7 @@
 #include "environment.h"
 #include "instance.h"
 #include "isa_test.h"
+#include "key_cache.h"
 #include "number.h"
 #include "random.h"
 #include "random_case.h"
@@ -67,7 +68,7 @@ ga_measure_params measurement(const ga_attention_params &p, const Wanted &wanted
 
 ga_status measure(ga_runtime runtime, const ga_measure_params &m, ga_error *error) {
   return ga_attention_measure(runtime, &m, error, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
-                              nullptr);
+                              nullptr, nullptr);
 }
 
 Numbers measured(ga_runtime runtime, const ga_attention_params &p, const Wanted &wanted) {
@@ -186,42 +187,66 @@ Wanted random_wanted(Random &random, const Case &c) {
 
 class Measures : public IsaTest {
  protected:
+  // Measures a call with exact log-sum-exps, rounded to f32: all, then the ranges alone. "exact" is the call with keys in f32.
+  void expect_agreement(const Case &c, ga_attention_params params, ga_attention_params exact) const {
+    Random random(c.seed + 5);
+    Wanted wanted = random_wanted(random, c);
+    const Reference reference_call = reference_forward(exact);
+    std::vector<float> lse(reference_call.lse.begin(), reference_call.lse.end());
+    params.lse = exact.lse = {
+        lse.data(), static_cast<int64_t>(lse.size() * sizeof(float)), {c.seq_q * c.heads_q, c.heads_q, 1, 1}, GA_F32, 0};
+    params.v.data = params.out.data = params.gate.data = nullptr;
+    Numbers value = sized(params, wanted), bound = sized(params, wanted);
+    reference(exact, wanted, 0, value, bound);
+    const Numbers actual = measured(runtime_.handle(), params, wanted);
+    EXPECT_EQ(difference("share", actual.share, value.share, bound.share), "");
+    EXPECT_EQ(difference("entropy", actual.entropy, value.entropy, bound.entropy), "");
+    EXPECT_EQ(difference("map", actual.map, value.map, bound.map), "");
+    EXPECT_EQ(actual.rows, value.rows);
+    // Other keys are not scored, and the shares stay within their bounds.
+    wanted.cells = 0;
+    Numbers alone = sized(params, wanted);
+    ga_measure_params m = measurement(params, wanted, alone);
+    m.entropy = nullptr;
+    ASSERT_EQ(measure(runtime_.handle(), m, nullptr), GA_OK);
+    EXPECT_EQ(difference("share alone", alone.share, value.share, bound.share), "");
+  }
+
   const Runtime runtime_{2, GetParam()};
 };
 
 TEST_P(Measures, OfRandomCallsAgreeWithFloat64) {
   const int64_t cases = setting("GA_RANDOM_CASES", 600) / 3;
   const int64_t budget = std::min<int64_t>(setting("GA_CASE_BUDGET", 500'000), 500'000);
-  for (int64_t n = 0; n < cases; ++n) {
+  for (int64_t n = 0; n < cases && !HasFailure(); ++n) {
     const Case c = random_case(case_seed(47, n), {.budget = budget});
     announce_case(describe(c));
+    SCOPED_TRACE(describe(c));
     Instance instance(c);
-    Random random(c.seed + 5);
-    Wanted wanted = random_wanted(random, c);
-    // The exact log-sum-exps, rounded to f32, in memory of their own: the instance need not have any.
-    const Reference exact = reference_forward(instance.params);
-    std::vector<float> lse(exact.lse.begin(), exact.lse.end());
-    ga_attention_params params = instance.params;
-    params.lse = {
-        lse.data(), static_cast<int64_t>(lse.size() * sizeof(float)), {c.seq_q * c.heads_q, c.heads_q, 1, 1}, GA_F32, 0};
-    params.v.data = params.out.data = params.gate.data = nullptr;
-    Numbers value = sized(params, wanted), bound = sized(params, wanted);
-    reference(params, wanted, 0, value, bound);
-    const Numbers actual = measured(runtime_.handle(), params, wanted);
-    std::string failure = difference("share", actual.share, value.share, bound.share);
-    if (failure.empty()) failure = difference("entropy", actual.entropy, value.entropy, bound.entropy);
-    if (failure.empty()) failure = difference("map", actual.map, value.map, bound.map);
-    if (failure.empty()) failure = instance.untouched();
-    EXPECT_EQ(actual.rows, value.rows);
-    EXPECT_EQ(failure, "") << describe(c);
-    if (testing::Test::HasFailure()) return;
-    // The ranges alone: other keys are not scored, and the shares stay within their bounds.
-    wanted.cells = 0;
-    Numbers alone = sized(params, wanted);
-    ga_measure_params m = measurement(params, wanted, alone);
-    m.entropy = nullptr;
-    ASSERT_EQ(measure(runtime_.handle(), m, nullptr), GA_OK);
-    EXPECT_EQ(difference("share alone", alone.share, value.share, bound.share), "") << describe(c);
+    expect_agreement(c, instance.params, instance.params);
+    EXPECT_EQ(instance.untouched(), "");
+  }
+}
+
+TEST_P(Measures, OfAnInt8CacheAgreeWithFloat64) {
+  const int64_t cases = setting("GA_RANDOM_CASES", 600) / 20;
+  for (int64_t n = 0; n < cases && !HasFailure(); ++n) {
+    Random random(case_seed(48, n));
+    const Case c = random_key_cache_case(random, random.pick<ga_dtype>({GA_F32, GA_BF16, GA_F16}), 90);
+    announce_case(describe(c));
+    SCOPED_TRACE(describe(c));
+    Instance instance(c);
+    const KeyCache k(GA_I8, c.batch, c.seq_k, c.heads_kv, c.head_dim),
+        v(GA_I8, c.batch, c.seq_k, c.heads_kv, c.head_dim_v);
+    const KeyCache scale(GA_F32, c.batch, c.seq_k, c.heads_kv, 1),
+        values(GA_F32, c.batch, c.seq_k, c.heads_kv, c.head_dim);
+    quantize(random, k, scale, values);
+    ga_attention_params params = instance.params, exact = instance.params;
+    exact.k = values.tensor();
+    params.k = k.tensor();
+    params.v = v.tensor();
+    params.k_scale = params.v_scale = scale.tensor();
+    expect_agreement(c, params, exact);
   }
 }
 

@@ -40,7 +40,7 @@ extern "C" {
 
 ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error, const void *,
                                const void *, const void *, const void *, const void *, const void *, const void *,
-                               const void *, const void *) noexcept {
+                               const void *, const void *, const void *) noexcept {
   ga::Refusal no;
   ga::measure_attention(runtime, params, no);
   return no.report(error);

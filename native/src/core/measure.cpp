@@ -41,9 +41,10 @@ void values_some(void *context, int) {
     job.kernels.measure_values(job.v, t);
 }
 
-// Of one thread: query rows, packed keys, scores.
+// Of one thread: query rows, packed keys, scores, scales of keys.
 int64_t own_bytes(const Measure &m) {
-  const int64_t floats = (kMeasureRows + kMeasureKeys) * int64_t{m.p.head_dim} + kMeasureRows * kMeasureKeys;
+  const int64_t floats =
+      (kMeasureRows + kMeasureKeys) * int64_t{m.p.head_dim} + kMeasureRows * kMeasureKeys + kMeasureKeys;
   return round_up(floats * 4, 64) + 3 * 64;
 }
 

@@ -31,6 +31,7 @@ class MeasureTask {
     query_ = scratch.take<int32_t>(int64_t{kMeasureRows} * p_.head_dim);
     keys_ = scratch.take<int32_t>(int64_t{kMeasureKeys} * p_.head_dim);
     scores_ = scratch.take<float>(kMeasureRows * kMeasureKeys);
+    key_scales_ = p_.k.dtype == GA_I8 ? scratch.take<float>(kMeasureKeys) : nullptr;
     key_cells_ = m.map_columns < of_.keys ? m.map_columns : of_.keys;
     const bool capped = p_.softcap > 0;
     cap_ = p_.softcap < 0x1p64f ? p_.softcap : 0x1p64f;
@@ -67,6 +68,7 @@ class MeasureTask {
   }
 
   const char *query(int row) const { return p_.q.at(of_.query_entry, of_.query_row + first_ + row, h_); }
+  float key_scale(int64_t key) const { return p_.scale_of(p_.k_scale, of_, key, h_ / p_.group); }
   float lse(int row) const {
     return *reinterpret_cast<const float *>(p_.lse.at(of_.query_entry, of_.query_row + first_ + row, h_));
   }
@@ -86,8 +88,9 @@ class MeasureTask {
     }
     alignas(64) float lses[kMeasureRows + kWidth] = {};
     for (int r = 0; r < count_; r++) lses[r] = lse(r);
+    const F scale = set(key_scales_ ? key_scale(key) : 1.0f);
     for (int r = 0; r < count_; r += kWidth)
-      store(scores_ + r, exp_negative(surprise(load(scores_ + r), load(lses + r))));
+      store(scores_ + r, exp_negative(surprise(mul(load(scores_ + r), scale), load(lses + r))));
     double sum = 0;
     for (int r = 0; r < count_; r++) {
       const KeyRange sees = visible_keys(p_, of_, first_ + r);
@@ -98,14 +101,11 @@ class MeasureTask {
 
   template <class T>
   void widen_key(int64_t key) {
-    const int64_t kv = h_ / p_.group;
-    const T *row = reinterpret_cast<const T *>(p_.key(p_.k, of_, key, kv));
-    const F scale = set(sizeof(T) == 1 ? p_.scale_of(p_.k_scale, of_, key, kv) : 1.0f);
+    const T *row = reinterpret_cast<const T *>(p_.key(p_.k, of_, key, h_ / p_.group));
     float *to = reinterpret_cast<float *>(keys_);
     for (int64_t d = 0; d < p_.head_dim; d += kWidth) {
       const int n = static_cast<int>(p_.head_dim - d < kWidth ? p_.head_dim - d : kWidth);
-      const F x = n < kWidth ? load(row + d, n) : load(row + d);
-      store(to + d, sizeof(T) == 1 ? mul(x, scale) : x);
+      store(to + d, n < kWidth ? load(row + d, n) : load(row + d));
     }
   }
 
@@ -159,6 +159,7 @@ class MeasureTask {
         case GA_I8: pack_keys<i8>(key, keys); break;
         default: pack_keys<float>(key, keys);
       }
+      for (int j = 0; key_scales_ && j < keys; j++) key_scales_[j] = key_scale(key + j);
       score(keys);
       for (int r = 0; r < count_; r++) absorb(r, key, keys, range, end_range);
     }
@@ -185,9 +186,7 @@ class MeasureTask {
             continue;
           }
           const T *row = reinterpret_cast<const T *>(p_.key(p_.k, of_, key + column + i, kv)) + d;
-          F x = n < kWidth ? load(row, n) : load(row);
-          if constexpr (sizeof(T) == 1) x = mul(x, set(p_.scale_of(p_.k_scale, of_, key + column + i, kv)));
-          lines[i] = as_units(x);
+          lines[i] = as_units(n < kWidth ? load(row, n) : load(row));
         }
         transpose(lines);
         for (int i = 0; i < n; i++) store_units(panel + (d + i) * kPanel, lines[i]);
@@ -243,7 +242,8 @@ class MeasureTask {
   double probabilities(float *p, int lo, int hi, float row_lse) const {
     F entropies = zero();
     for (int j = lo / kWidth * kWidth; j < hi; j += kWidth) {
-      F x = surprise(load(p + j), set(row_lse));
+      const F product = load(p + j);
+      F x = surprise(key_scales_ ? mul(product, load(key_scales_ + j)) : product, set(row_lse));
       F e = exp_negative(x);
       if (j < lo || j + kWidth > hi) {
         x = keep_range(x, lo - j, hi - j, zero());
@@ -290,6 +290,7 @@ class MeasureTask {
   float cap_, before_;
   int32_t *query_, *keys_;
   float *scores_;
+  float *key_scales_;  // of an int8 cache: they multiply its products, which are of whole numbers
   int64_t first_ = 0;  // of the rows at hand
   int count_ = 0;
 };

@@ -199,7 +199,7 @@ TEST_F(Device, WhatRunsOnTheCpuAloneSaysSo) {
   unsupported(ga_attention_backward_plan_for(r, &instance.params, &instance.backward, &plan, &error_));
   ga_measure_params measure{};
   unsupported(ga_attention_measure(r, &measure, &error_, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
-                                   nullptr, nullptr));
+                                   nullptr, nullptr, nullptr));
   ga_values_params values{};
   unsupported(ga_measure_values(r, &values, &error_, nullptr));
   ga_epilogue_params epilogue{};

@@ -107,9 +107,10 @@ final class AttentionStruct {
 
     /** What a measurement reads of a call: nothing else is touched, so it has no address. */
     static void putMeasured(MemorySegment params, Operands o) {
-        put(params, o.q(), o.k(), o.v(), null, o.out(), null, o.sequences(), o.lse(), null, null);
+        put(params, o.q(), o.k(), o.v(), null, o.out(), null, o.sequences(), o.lse(), null, o.scales());
         clear(params, V);
         clear(params, OUT);
+        clear(params, V_SCALE);
     }
 
     static void putGate(MemorySegment params, long at, @Nullable Tensor gate) {

@@ -9,9 +9,6 @@ final class MeasureCheck {
     /** The operands must be those of a forward call that wrote its log-sum-exps and left its queries. */
     static void check(Settings settings, Operands o) {
         CallCheck.check(settings, o);
-        if (o.scales() != null) {
-            throw new UnsupportedOperationException("k is I8; a measurement takes keys of F32, BF16 or F16");
-        }
         if (o.lse() == null) {
             throw new IllegalArgumentException(
                     "lse is null, but a measurement reads what the forward call wrote there; use Operands.withLse");

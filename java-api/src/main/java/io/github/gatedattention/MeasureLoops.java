@@ -12,6 +12,7 @@ final class MeasureLoops {
     private final Settings settings;
     private final Operands operands;
     private final Tensor lse;
+    private final @Nullable Tensor keyScales;
     private final AttentionProbe probe;
     private final SequenceTable sequences;
     private final long[] bounds;
@@ -26,6 +27,7 @@ final class MeasureLoops {
         this.settings = settings;
         this.operands = operands;
         this.lse = lse;
+        this.keyScales = operands.scales() == null ? null : operands.scales().keys();
         this.probe = probe;
         this.sequences = sequences;
         this.bounds = probe.bounds();
@@ -127,11 +129,14 @@ final class MeasureLoops {
 
     private double score(int b, int h, long j) {
         Tensor k = operands.k();
-        Elements.load(
-                k.dataType(), k.segment(), sequences.keyOffset(k, b, j, h / settings.group()), key, 0, key.length);
+        int keyHead = h / settings.group();
+        Elements.load(k.dataType(), k.segment(), sequences.keyOffset(k, b, j, keyHead), key, 0, key.length);
         double product = 0;
         for (int d = 0; d < key.length; d++) {
             product += (double) query[d] * key[d];
+        }
+        if (keyScales != null) {
+            product *= Elements.scale(keyScales, sequences.keyOffset(keyScales, b, j, keyHead));
         }
         double score = product * settings.scale();
         double cap = settings.softcap();

@@ -66,7 +66,8 @@ final class NativeMeasures {
                     segment(o.sequences(), 2),
                     segment(o.sequences(), 3),
                     segment(o.sequences(), 4),
-                    segment(o.sequences(), 5));
+                    segment(o.sequences(), 5),
+                    segment(o.scales() == null ? null : o.scales().keys()));
             if (status != gated_attention_h.GA_OK()) {
                 throw failure.apply(status, error);
             }

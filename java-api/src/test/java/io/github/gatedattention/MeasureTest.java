@@ -11,6 +11,7 @@ import io.github.gatedattention.testing.RaggedBatch;
 import io.github.gatedattention.testing.Sample;
 import io.github.gatedattention.testing.Target;
 import java.lang.foreign.Arena;
+import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Random;
 import java.util.stream.Stream;
@@ -68,7 +69,7 @@ class MeasureTest {
                     AttentionStatistics all = attention.measure(sample.operands(), PROBE);
                     AttentionStatistics cheap = attention.measure(sample.operands(), AttentionProbe.firstToken());
                     double error = type == DataType.F32 ? 1e-5 : 3e-3;
-                    compare(sample, kind.setting, all, error);
+                    compare(sample.operands(), DoubleTensor.of(sample.operands().k()), kind.setting, all, error);
                     for (int h = 0; h < SHAPE.headsQ(); h++) {
                         assertThat(cheap.firstToken(h)).isCloseTo(all.firstToken(h), offset(1e-6));
                         assertThat(cheap.entropy(h)).isNaN();
@@ -78,10 +79,46 @@ class MeasureTest {
         }
     }
 
-    private static void compare(Sample sample, Setting setting, AttentionStatistics actual, double error) {
-        Operands o = sample.operands();
+    @ParameterizedTest
+    @MethodSource("targetsAndKinds")
+    void agreesWithTheMatrixOfAnInt8Cache(Target target, Kind kind) {
+        try (Arena arena = Arena.ofShared()) {
+            Sample sample = Sample.of(arena, kind.setting, DataType.F32, SHAPE);
+            Operands o = sample.operands();
+            Tensor k = Tensor.allocate(arena, DataType.I8, o.k().shape());
+            Tensor v = Tensor.allocate(arena, DataType.I8, o.v().shape());
+            Tensor scales = Tensor.allocate(arena, DataType.F32, SHAPE.batch(), SHAPE.seqK(), SHAPE.headsKv());
+            double[] values = new double[Math.toIntExact(k.segment().byteSize())];
+            Random random = new Random(8);
+            for (int n = 0; n < values.length; n++) {
+                int row = n / SHAPE.dim();
+                if (n % SHAPE.dim() == 0) {
+                    scales.segment().setAtIndex(ValueLayout.JAVA_FLOAT, row, 0.005f + 0.02f * random.nextFloat());
+                }
+                byte whole = (byte) random.nextInt(-127, 128);
+                k.segment().set(ValueLayout.JAVA_BYTE, n, whole);
+                values[n] = whole * (double) scales.segment().getAtIndex(ValueLayout.JAVA_FLOAT, row);
+            }
+            Operands whole = Operands.of(o.q(), k, v, o.gate(), o.out())
+                    .withLse(o.lse())
+                    .withSink(Tensor.copyOf(arena, DataType.F32, new float[] {0.5f, -2, 1, 3}, 4))
+                    .withScales(new Scales(scales, scales));
+            try (GatedAttention attention = sample.builder(target).build()) {
+                attention.forward(whole);
+                AttentionStatistics all = attention.measure(whole, PROBE);
+                AttentionStatistics cheap = attention.measure(whole, AttentionProbe.firstToken());
+                DoubleTensor exact =
+                        new DoubleTensor(values, new int[] {SHAPE.batch(), SHAPE.seqK(), SHAPE.headsKv(), SHAPE.dim()});
+                compare(whole, exact, kind.setting, all, 1e-5);
+                for (int h = 0; h < SHAPE.headsQ(); h++) {
+                    assertThat(cheap.firstToken(h)).isCloseTo(all.firstToken(h), offset(1e-6));
+                }
+            }
+        }
+    }
+
+    private static void compare(Operands o, DoubleTensor k, Setting setting, AttentionStatistics actual, double error) {
         DoubleTensor q = DoubleTensor.of(o.q());
-        DoubleTensor k = DoubleTensor.of(o.k());
         double[] sinks = DoubleTensor.of(o.sink()).values();
         for (int b = 0; b < SHAPE.batch(); b++) {
             for (int h = 0; h < SHAPE.headsQ(); h++) {
@@ -272,17 +309,6 @@ class MeasureTest {
                                 probe))
                         .hasMessageContaining("q has 32 elements")
                         .hasMessageContaining("40");
-                Operands whole = Operands.of(
-                                o.q(),
-                                Tensor.allocate(arena, DataType.I8, o.k().shape()),
-                                Tensor.allocate(arena, DataType.I8, o.v().shape()),
-                                o.gate(),
-                                o.out())
-                        .withLse(o.lse())
-                        .withScales(new Scales(scales(arena, o.k()), scales(arena, o.v())));
-                assertThatThrownBy(() -> attention.measure(whole, probe))
-                        .isInstanceOf(UnsupportedOperationException.class)
-                        .hasMessageContaining("k is I8");
                 assertThatThrownBy(
                                 () -> attention.measure(Tensor.allocate(arena, DataType.I32, 4), ValueProbe.values()))
                         .hasMessageContaining("values is I32");
@@ -299,10 +325,6 @@ class MeasureTest {
                 assertThatThrownBy(() -> attention.measure(o, probe)).isInstanceOf(IllegalStateException.class);
             }
         }
-    }
-
-    private static Tensor scales(Arena arena, Tensor of) {
-        return Tensor.allocate(arena, DataType.F32, of.dim(0), of.dim(1), of.dim(2));
     }
 
     @ParameterizedTest

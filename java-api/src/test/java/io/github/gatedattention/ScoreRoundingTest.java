@@ -65,10 +65,15 @@ class ScoreRoundingTest {
                 operands = operands.withScales(new Scales(scales, scales));
             }
             attention.forward(operands);
+            String what = "%s, %d queries, keys in %s".formatted(target, queries, keys);
             for (float value : lse.toFloatArray()) {
-                assertThat(value)
-                        .as("%s, %d queries, keys in %s", target, queries, keys)
-                        .isCloseTo(0, within(1e-5f));
+                assertThat(value).as(what).isCloseTo(0, within(1e-5f));
+            }
+            AttentionProbe probe = AttentionProbe.firstToken();
+            for (AttentionProbe either : new AttentionProbe[] {probe, probe.withEntropy()}) {
+                assertThat(attention.measure(operands, either).firstToken())
+                        .as(what)
+                        .isCloseTo(1, within(1e-5));
             }
         }
     }

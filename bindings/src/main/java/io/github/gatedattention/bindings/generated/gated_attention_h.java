@@ -1630,6 +1630,7 @@ public class gated_attention_h extends gated_attention_h$shared {
             gated_attention_h.C_POINTER,
             gated_attention_h.C_POINTER,
             gated_attention_h.C_POINTER,
+            gated_attention_h.C_POINTER,
             gated_attention_h.C_POINTER
         );
 
@@ -1641,7 +1642,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8)
+     * ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9)
      * }
      */
     public static FunctionDescriptor ga_attention_measure$descriptor() {
@@ -1651,7 +1652,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8)
+     * ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9)
      * }
      */
     public static MethodHandle ga_attention_measure$handle() {
@@ -1661,7 +1662,7 @@ public class gated_attention_h extends gated_attention_h$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8)
+     * ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9)
      * }
      */
     public static MemorySegment ga_attention_measure$address() {
@@ -1670,16 +1671,16 @@ public class gated_attention_h extends gated_attention_h$shared {
 
     /**
      * {@snippet lang=c :
-     * ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8)
+     * ga_status ga_attention_measure(ga_runtime runtime, const ga_measure_params *params, ga_error *error, const void *hold0, const void *hold1, const void *hold2, const void *hold3, const void *hold4, const void *hold5, const void *hold6, const void *hold7, const void *hold8, const void *hold9)
      * }
      */
-    public static int ga_attention_measure(long runtime, MemorySegment params, MemorySegment error, MemorySegment hold0, MemorySegment hold1, MemorySegment hold2, MemorySegment hold3, MemorySegment hold4, MemorySegment hold5, MemorySegment hold6, MemorySegment hold7, MemorySegment hold8) {
+    public static int ga_attention_measure(long runtime, MemorySegment params, MemorySegment error, MemorySegment hold0, MemorySegment hold1, MemorySegment hold2, MemorySegment hold3, MemorySegment hold4, MemorySegment hold5, MemorySegment hold6, MemorySegment hold7, MemorySegment hold8, MemorySegment hold9) {
         var mh$ = ga_attention_measure.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("ga_attention_measure", runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8);
+                traceDowncall("ga_attention_measure", runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8, hold9);
             }
-            return (int)mh$.invokeExact(runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8);
+            return (int)mh$.invokeExact(runtime, params, error, hold0, hold1, hold2, hold3, hold4, hold5, hold6, hold7, hold8, hold9);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

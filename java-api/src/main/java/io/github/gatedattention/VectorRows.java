@@ -211,48 +211,48 @@ final class VectorRows {
             return;
         }
         if (cap > 0) {
-            scale(row);
+            relate(row, factors, factorsLow, 0, scores, row);
             VectorMath.softcap(scores, row, KEYS, cap);
         }
-        boolean isFirst = maximum[r] == Float.NEGATIVE_INFINITY;
-        relate(r, isFirst ? 0 : maximum[r]);
-        if (isFirst || !VectorMath.allAtMost(exponents, 0, KEYS, SLACK)) {
-            follow(r, (isFirst ? 0 : maximum[r]) + VectorMath.largest(exponents, 0, KEYS));
+        if (maximum[r] == Float.NEGATIVE_INFINITY) {
+            relate(r, 0);
+            float highest = VectorMath.largest(exponents, 0, KEYS);
+            maximum[r] = highest >= 0 && highest <= SLACK ? 0 : highest;
+            if (maximum[r] != 0) {
+                relate(r, maximum[r]);
+            }
+        } else {
             relate(r, maximum[r]);
+            if (!VectorMath.allAtMost(exponents, 0, KEYS, SLACK)) {
+                follow(r, maximum[r] + VectorMath.largest(exponents, 0, KEYS));
+                relate(r, maximum[r]);
+            }
         }
         VectorMath.exponentials(exponents, scores, row, KEYS, sums, r * LANES);
     }
 
-    /** From products to scores: a plain loop, which C2 turns into vectors. */
-    private void scale(int row) {
-        for (int j = 0; j < KEYS; j++) {
-            float product = scores[row + j];
-            scores[row + j] = Math.fma(product, factors[j], product * factorsLow[j]);
-        }
-    }
-
-    /** The row's exponents, from its products or its capped scores: a plain loop as well. */
+    /** The row's exponents, from its products or its capped scores. */
     private void relate(int r, float reference) {
-        int row = r * KEYS;
-        float[] high = cap > 0 ? ONES : factors;
-        float[] low = cap > 0 ? ZEROS : factorsLow;
-        for (int j = 0; j < KEYS; j++) {
-            float product = scores[row + j];
-            exponents[j] = Math.fma(product, high[j], -reference) + product * low[j];
-        }
+        boolean capped = cap > 0;
+        relate(r * KEYS, capped ? ONES : factors, capped ? ZEROS : factorsLow, reference, exponents, 0);
         Arrays.fill(exponents, 0, from[r], Float.NEGATIVE_INFINITY);
         Arrays.fill(exponents, to[r], KEYS, Float.NEGATIVE_INFINITY);
     }
 
+    /** Scores times factors, less the reference: a plain loop, which C2 turns into vectors. */
+    private void relate(int row, float[] high, float[] low, float reference, float[] target, int at) {
+        for (int j = 0; j < KEYS; j++) {
+            float score = scores[row + j];
+            target[at + j] = Math.fma(score, high[j], -reference) + score * low[j];
+        }
+    }
+
     /** Makes this the row's reference maximum. */
     private void follow(int r, float newMaximum) {
-        float before = maximum[r];
+        float factor = rescaling(maximum[r], newMaximum);
         maximum[r] = newMaximum;
-        if (before != Float.NEGATIVE_INFINITY) {
-            float factor = rescaling(before, newMaximum);
-            VectorMath.scale(sums, r * LANES, LANES, factor, sums, r * LANES);
-            VectorMath.scale(y, r * valueDim, valueDim, factor, y, r * valueDim);
-        }
+        VectorMath.scale(sums, r * LANES, LANES, factor, sums, r * LANES);
+        VectorMath.scale(y, r * valueDim, valueDim, factor, y, r * valueDim);
     }
 
     /** What sums relative to a maximum are multiplied with to be relative to a newer one. */

@@ -8,6 +8,7 @@ import io.github.gatedattention.cli.replay.ReplayCommand;
 import java.io.PrintWriter;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.ParameterException;
 
 /** The command {@code ga}: finds the subcommand, turns failures into one sentence and an exit code. */
@@ -21,12 +22,6 @@ import picocli.CommandLine.ParameterException;
         exitCodeListHeading = "%nExit codes:%n",
         exitCodeList = {"0:done", "1:a check failed, or a defect", "2:wrong usage or wrong input"})
 public final class Main {
-    /** Exit code of a failed check or a defect. */
-    public static final int FAILED = 1;
-
-    /** Exit code of wrong usage or input. */
-    public static final int WRONG_INPUT = 2;
-
     private Main() {}
 
     /** Runs a command and ends the JVM with its exit code. */
@@ -52,7 +47,7 @@ public final class Main {
         CommandLine command = e.getCommandLine();
         String message = String.valueOf(e.getMessage()).lines().findFirst().orElse("wrong usage");
         printError(command, message + " (see " + command.getCommandSpec().qualifiedName() + " --help)");
-        return WRONG_INPUT;
+        return ExitCode.USAGE;
     }
 
     private static int report(Exception e, CommandLine command) {
@@ -60,13 +55,13 @@ public final class Main {
         boolean refused = e instanceof GatedAttentionException failure && failure.status() != Status.INTERNAL;
         if (refused || e instanceof InputException) {
             printError(command, String.valueOf(e.getMessage()));
-            return WRONG_INPUT;
+            return ExitCode.USAGE;
         }
         PrintWriter err = command.getErr();
         err.println("This is a defect of the library, please report it:");
         e.printStackTrace(err);
         err.flush();
-        return FAILED;
+        return ExitCode.SOFTWARE;
     }
 
     private static void printError(CommandLine command, String message) {

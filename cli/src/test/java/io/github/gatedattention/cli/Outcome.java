@@ -72,6 +72,6 @@ public record Outcome(int code, String out, String err) {
     public void refused(String sentence) {
         assertThat(err).isEqualTo(sentence + System.lineSeparator());
         assertThat(out).isEmpty();
-        assertThat(code).isEqualTo(Main.WRONG_INPUT);
+        assertThat(code).isEqualTo(CommandLine.ExitCode.USAGE);
     }
 }

@@ -9,7 +9,6 @@ import io.github.gatedattention.cli.Backends;
 import io.github.gatedattention.cli.InputException;
 import io.github.gatedattention.cli.InstructionSets;
 import io.github.gatedattention.cli.Machine;
-import io.github.gatedattention.cli.Main;
 import io.github.gatedattention.cli.Names;
 import io.github.gatedattention.cli.Paths;
 import io.github.gatedattention.cli.Text;
@@ -21,6 +20,7 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -72,7 +72,7 @@ public final class DemoCommand implements Callable<Integer> {
         boolean right = official.stream().allMatch(result -> result.accuracy().isRight())
                 && comparison.prefill().isRight()
                 && comparison.decode().isRight();
-        return right ? 0 : Main.FAILED;
+        return right ? ExitCode.OK : ExitCode.SOFTWARE;
     }
 
     private static String library() {

@@ -1,7 +1,6 @@
 package io.github.gatedattention.train;
 
 import io.github.gatedattention.cli.InputException;
-import io.github.gatedattention.cli.Main;
 import io.github.gatedattention.cli.Paths;
 import io.github.gatedattention.cli.Version;
 import java.io.PrintWriter;
@@ -11,6 +10,7 @@ import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
@@ -218,7 +218,7 @@ final class TrainCommand implements Callable<Integer> {
                         step.loss(),
                         step.gradient(),
                         settings.learningRate());
-                return Main.FAILED;
+                return ExitCode.SOFTWARE;
             }
             if (target != null && (trainer.step() == last || every != null && trainer.step() % every == 0)) {
                 Checkpoint.write(target, trainer);

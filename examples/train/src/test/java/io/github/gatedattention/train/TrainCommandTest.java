@@ -2,7 +2,6 @@ package io.github.gatedattention.train;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.github.gatedattention.cli.Main;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
@@ -13,6 +12,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import picocli.CommandLine.ExitCode;
 
 class TrainCommandTest {
     private static final List<String> TINY = List.of(
@@ -113,7 +113,7 @@ class TrainCommandTest {
                         .execute(all))
                 .as(err.toString())
                 .isEqualTo(code);
-        if (code == Main.WRONG_INPUT) {
+        if (code == ExitCode.USAGE) {
             assertThat(out.toString()).isEmpty();
             assertThat(err.toString()).hasLineCount(1);
             return err.toString().strip();

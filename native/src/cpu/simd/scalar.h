@@ -96,14 +96,14 @@ GA_INLINE float reduce_max(F x) {
 }
 constexpr float kLeastExponent = -126;                                   // of 2^x
 GA_INLINE F clamp_exponent(F x) { return max(set(kLeastExponent), x); }  // this order keeps a NaN
-GA_INLINE I floor_of(F x) {                                              // for |x| < 2^31
+// For |x| < 2^31.
+GA_INLINE I floor_of(F x) {
   const I whole = __builtin_convertvector(x, I);
   return whole + (__builtin_convertvector(whole, F) > x);  // true is -1
 }
 GA_INLINE F fraction(F x) { return x - __builtin_convertvector(floor_of(x), F); }
-GA_INLINE F scale_by_power(F p, F x) {  // p * 2^floor(x) for x in [-126, 127]
-  return x != x ? x : p * __builtin_bit_cast(F, (floor_of(x) + 127) << 23);
-}
+// p * 2^floor(x) for x in [-126, 127].
+GA_INLINE F scale_by_power(F p, F x) { return x != x ? x : p * __builtin_bit_cast(F, (floor_of(x) + 127) << 23); }
 GA_INLINE F reciprocal(F x) { return 1 / x; }
 GA_INLINE F reciprocal_estimate(F x) { return reciprocal(x); }
 GA_INLINE F reciprocal_sqrt(F x) {

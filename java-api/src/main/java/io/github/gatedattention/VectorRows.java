@@ -79,7 +79,7 @@ final class VectorRows {
     /** Bytes of one thread's scratch memory. */
     static long bytes(Settings settings) {
         long dims = (long) keyDim(settings) + valueDim(settings);
-        return Float.BYTES * (ROWS * (dims + KEYS + 1 + LANES) + KEYS * (dims + 3) + 3L * valueDim(settings))
+        return Float.BYTES * (ROWS * (dims + KEYS + 1 + LANES) + KEYS * (dims + 4) + 3L * valueDim(settings))
                 + 4L * ROWS * Integer.BYTES;
     }
 

@@ -153,7 +153,7 @@ public final class GatedAttention implements AutoCloseable {
 
     /**
      * Measures where a forward call's attention went, from the log-sum-exps that it wrote: no matrix of probabilities is made, at
-     * any length. Reads {@code q}, {@code k}, {@code lse} and the sequences, and writes nothing.
+     * any length. Reads {@code q}, {@code k} with its scales, {@code lse} and the sequences, and writes nothing.
      *
      * {@snippet file="io/github/gatedattention/examples/ExamplesTest.java" region="measure"}
      *
@@ -161,7 +161,7 @@ public final class GatedAttention implements AutoCloseable {
      * @param probe what is wanted
      * @return the measurements, the same bits for any number of threads
      * @throws IllegalArgumentException when a tensor does not fit, or {@code lse} is null
-     * @throws UnsupportedOperationException when the keys are I8, or the backend is a CUDA device
+     * @throws UnsupportedOperationException when the backend is a CUDA device
      * @throws IllegalStateException when this instance or the arena of a tensor is closed
      * @throws WrongThreadException when the arena of a tensor is confined to another thread
      * @throws GatedAttentionException when native code fails

@@ -42,10 +42,19 @@ bool granted_tiles() {
   return syscall(SYS_arch_prctl, kAsk, kTileData) == 0;
 }
 
+bool made_by(const char (&vendor)[13]) {
+  const Registers r = cpuid(0, 0);
+  const uint32_t name[] = {r.b, r.d, r.c};
+  return __builtin_memcmp(name, vendor, sizeof name) == 0;
+}
+
 // Intel's processors multiply pairs of bf16 (vdpbf16ps) at half the rate of f32: it is faster to widen them.
-bool multiplies_pairs_slowly() {
-  const Registers vendor = cpuid(0, 0);
-  return vendor.b == 0x756e6547 && vendor.d == 0x49656e69 && vendor.c == 0x6c65746e;  // "GenuineIntel"
+bool multiplies_pairs_slowly() { return made_by("GenuineIntel"); }
+
+// As AMD counts them: 25 is Zen 3 and 4, 26 is Zen 5.
+uint32_t family() {
+  const uint32_t a = cpuid(1, 0).a, base = a >> 8 & 0xf;
+  return base == 0xf ? base + (a >> 20 & 0xff) : base;
 }
 
 const char *missing(ga_isa isa) {
@@ -94,7 +103,7 @@ const char *isa_name(ga_isa isa) { return isa >= 0 && isa < GA_ISA_COUNT ? kName
 const char *isa_unavailable(ga_isa isa) {
   if (!isa_name(isa)) return "no such instruction set";
   if (const char *reason = missing(isa)) return reason;
-  return kernels_for(isa) ? nullptr : "this build does not hold it";
+  return kernels_for(isa, false) ? nullptr : "this build does not hold it";
 }
 
 ga_isa best_isa(ga_isa cap) {
@@ -103,6 +112,14 @@ ga_isa best_isa(ga_isa cap) {
     if (isa <= cap && !passed_over && !isa_unavailable(isa)) return isa;
   }
   return GA_ISA_SCALAR;
+}
+
+bool fetches_to_first_cache() {
+#if defined(__x86_64__)
+  return made_by("AuthenticAMD") && family() >= 26;
+#else
+  return true;
+#endif
 }
 
 }  // namespace ga

@@ -47,7 +47,7 @@ struct Kernels {
   void (*prologue_sums)(const Prologue &);
 };
 
-// The instruction sets this build holds; NULL for the others.
-const Kernels *kernels_for(ga_isa isa);
+// The instruction sets this build holds; NULL for the others. first_cache: see fetches_to_first_cache(), which matters to one of them.
+const Kernels *kernels_for(ga_isa isa, bool first_cache);
 
 }  // namespace ga

@@ -2,6 +2,7 @@
 // hold into runtimes, refuses stale ones, and lets a close wait for calls in progress.
 #pragma once
 
+#include "core/cpu_features.h"
 #include "core/cuda_backend.h"
 #include "core/kernels.h"
 #include "core/thread_pool.h"
@@ -10,7 +11,7 @@
 namespace ga {
 
 struct Runtime {
-  Runtime(ga_isa isa, int threads_wanted) : kernels(*kernels_for(isa)), pool(threads_wanted) {}
+  Runtime(ga_isa isa, int threads_wanted) : kernels(*kernels_for(isa, fetches_to_first_cache())), pool(threads_wanted) {}
 
   const Kernels &kernels;
   ThreadPool pool;

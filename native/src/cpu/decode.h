@@ -18,7 +18,7 @@
 namespace ga::GA_ISA {
 namespace {
 
-template <class Product, class T, class K>
+template <class Product, class T, class K, Cache cache = kFetchTo>
 class Decode {
  public:
   Decode(const Problem &p, const Schedule &s, const Part &part, char *shared, char *own, int64_t head_block,
@@ -79,6 +79,7 @@ class Decode {
   static constexpr int64_t kValueKeys = 4;
   static constexpr int64_t kStepsPerWeighing = 8;  // that weighing a row takes the time of, about
   using Values = std::conditional_t<kTiles, F32Product, Product>;
+  using Ahead = RowsAhead<cache>;
   using Folded = float[kWidth];
 
   // Row r of head h of the task.
@@ -103,7 +104,7 @@ class Decode {
   void locate(const View &view, int64_t key, int64_t count, int64_t left, const char **rows) const;
   void score(int count);
   template <int R>
-  void fold_rows(int64_t r, const char *const *keys, Folded *to, RowsAhead &next) const;
+  void fold_rows(int64_t r, const char *const *keys, Folded *to, Ahead &next) const;
   void score_tiles(typename Product::Decode &tiles, int count);
   void turn_scores(int count);
   bool all_see(int64_t key, int64_t count) const {
@@ -115,7 +116,7 @@ class Decode {
   void accumulate(int64_t key, int count);
   void weigh(int64_t h, int64_t r, int from, int to);
   template <int G>
-  void add_rows(int64_t r, int from, int to, RowsAhead &next) const;
+  void add_rows(int64_t r, int from, int to, Ahead &next) const;
 
   const Problem &p_;
   const Schedule &s_;
@@ -145,8 +146,8 @@ class Decode {
 
 // How many values are added up at a time, how far in front rows are fetched, and how much of them with each step. Few rows add
 // up a few values of all heads at a time; with more of them, rows of y stay in registers for a whole tile.
-template <class Product, class T, class K>
-void Decode<Product, T, K>::set_pace() {
+template <class Product, class T, class K, Cache cache>
+void Decode<Product, T, K, cache>::set_pace() {
   const bool few = part_.rows <= kFewRows;
   value_keys_ = few ? kValueKeys : kDecodeTile;
   keys_ahead_ = few ? keys_of(key_runs_, kFold) : kDecodeTile;
@@ -160,8 +161,8 @@ void Decode<Product, T, K>::set_pace() {
   weigh_bytes_ = few ? value_bytes / 8 / rows : kStepsPerWeighing * value_pace_;
 }
 
-template <class Product, class T, class K>
-void Decode<Product, T, K>::begin() {
+template <class Product, class T, class K, Cache cache>
+void Decode<Product, T, K, cache>::begin() {
   GA_STAGE(kQueries);
   const int64_t units = p_.head_dim / Product::kPack;
   for (int64_t i = 0; i < part_.lanes * ldq_; i += kWidth) store_units(q_ + i, zero_units());
@@ -181,8 +182,8 @@ void Decode<Product, T, K>::begin() {
 
 // Where the tile's keys and values lie, and the keys of the tile that follows. After the last of the left keys it repeats: a
 // step may take a vector of keys at once.
-template <class Product, class T, class K>
-void Decode<Product, T, K>::find_rows(int64_t key, int count, int64_t left) {
+template <class Product, class T, class K, Cache cache>
+void Decode<Product, T, K, cache>::find_rows(int64_t key, int count, int64_t left) {
   if (key == next_) {
     const char **keys = keys_;
     keys_ = next_keys_;
@@ -190,9 +191,9 @@ void Decode<Product, T, K>::find_rows(int64_t key, int count, int64_t left) {
   } else {
     locate(p_.k, key, kDecodeTile, left, keys_);
     if (!kTiles) {
-      const RowsAhead::Stretch first{keys_, left < keys_ahead_ ? left : keys_ahead_, key_runs_};
-      RowsAhead all(first, first);
-      RowsAhead::Steps(all).fetch_all(first.count * key_runs_.total());
+      const typename Ahead::Stretch first{keys_, left < keys_ahead_ ? left : keys_ahead_, key_runs_};
+      Ahead all(first, first);
+      typename Ahead::Steps(all).fetch_all(first.count * key_runs_.total());
     }
   }
   next_ = key + count;
@@ -204,8 +205,9 @@ void Decode<Product, T, K>::find_rows(int64_t key, int count, int64_t left) {
   locate(p_.v_scale, key, count, left, value_scale_rows_);
 }
 
-template <class Product, class T, class K>
-void Decode<Product, T, K>::locate(const View &view, int64_t key, int64_t count, int64_t left, const char **rows) const {
+template <class Product, class T, class K, Cache cache>
+void Decode<Product, T, K, cache>::locate(const View &view, int64_t key, int64_t count, int64_t left,
+                                          const char **rows) const {
   const int64_t stride = view.sequence * view.element_bytes, there = left < count ? left : count;
   const auto fill = [&](int64_t from, int64_t to, const char *row) {
     for (int64_t j = from; j < to && j < there; j++, row += stride) rows[j] = row;
@@ -222,16 +224,16 @@ void Decode<Product, T, K>::locate(const View &view, int64_t key, int64_t count,
 }
 
 // Dot products of R query rows of each head and kFold keys, not quite summed up. They wait in registers: a key is read once.
-template <class Product, class T, class K>
+template <class Product, class T, class K, Cache cache>
 template <int R>
-[[gnu::noinline]] void Decode<Product, T, K>::fold_rows(int64_t r, const char *const *keys, Folded *to,
-                                                        RowsAhead &next) const {
+[[gnu::noinline]] void Decode<Product, T, K, cache>::fold_rows(int64_t r, const char *const *keys, Folded *to,
+                                                               Ahead &next) const {
   const int64_t units = p_.head_dim / Product::kPack, key_head = p_.k.head * p_.k.element_bytes;
   const int32_t *q = query(0, r, 0);
   const char *key[kFold];
 #pragma GCC unroll 4
   for (int t = 0; t < kFold; t++) key[t] = keys[t];
-  RowsAhead::Steps ahead(next);
+  typename Ahead::Steps ahead(next);
   for (int64_t h = 0; h < part_.head_block; h++) {
     F acc[R][kFold];
 #pragma GCC unroll 4
@@ -240,7 +242,7 @@ template <int R>
       for (int t = 0; t < kFold; t++) acc[i][t] = zero();
     const auto add_products = [&](int64_t u, int n) __attribute__((always_inline)) {
       if constexpr (R <= kFewRows)
-        ahead.fetch<kFold * kWidth * Product::kPack * sizeof(K)>();
+        ahead.template fetch<kFold * kWidth * Product::kPack * sizeof(K)>();
       else
         ahead.keep_pace();
       U x[kFold];
@@ -269,12 +271,12 @@ template <int R>
   }
 }
 
-template <class Product, class T, class K>
-void Decode<Product, T, K>::score(int count) {
+template <class Product, class T, class K, Cache cache>
+void Decode<Product, T, K, cache>::score(int count) {
   GA_STAGE(kScores);
   const int ahead = static_cast<int>(keys_ahead_);
-  RowsAhead next({keys_ + ahead, count - ahead, key_runs_},
-                 {value_rows_, count < values_ahead_ ? count : values_ahead_, value_runs_}, score_pace_);
+  Ahead next({keys_ + ahead, count - ahead, key_runs_},
+             {value_rows_, count < values_ahead_ ? count : values_ahead_, value_runs_}, score_pace_);
   for (int j = 0; j < count; j += kWidth) {
     for (int f = 0; f < kFolds; f++)
       for (int64_t r = 0; r < part_.rows; r += kDecodeRows) {
@@ -298,8 +300,8 @@ void Decode<Product, T, K>::score(int count) {
 }
 
 // The same in registers of 16 keys; meanwhile the next tile's keys and this one's values are fetched in the order of memory.
-template <class Product, class T, class K>
-void Decode<Product, T, K>::score_tiles(typename Product::Decode &tiles, int count) {
+template <class Product, class T, class K, Cache cache>
+void Decode<Product, T, K, cache>::score_tiles(typename Product::Decode &tiles, int count) {
   GA_STAGE(kScores);
   const int64_t rows = kDecodeTile * part_.head_block, calls = part_.head_block * tiles.steps(),
                 each = ceil_div(rows, calls);
@@ -319,8 +321,8 @@ void Decode<Product, T, K>::score_tiles(typename Product::Decode &tiles, int cou
 }
 
 // From products_ to scores_: by lanes.
-template <class Product, class T, class K>
-void Decode<Product, T, K>::turn_scores(int count) {
+template <class Product, class T, class K, Cache cache>
+void Decode<Product, T, K, cache>::turn_scores(int count) {
   if (part_.lanes < kWidth) {
     for (int j = 0; j < count; j++)
       for (int64_t lane = 0; lane < part_.lanes; lane++) scores_[lane][j] = products_[j * part_.lanes + lane];
@@ -337,8 +339,8 @@ void Decode<Product, T, K>::turn_scores(int count) {
     }
 }
 
-template <class Product, class T, class K>
-void Decode<Product, T, K>::find_scales(int64_t count, int64_t h) {
+template <class Product, class T, class K, Cache cache>
+void Decode<Product, T, K, cache>::find_scales(int64_t count, int64_t h) {
   const auto scale = [&](const char *const *rows, const View &view, int64_t j) {
     return j < count ? *reinterpret_cast<const float *>(rows[j] + h * view.head * 4) : 0;
   };
@@ -349,8 +351,8 @@ void Decode<Product, T, K>::find_scales(int64_t count, int64_t h) {
 }
 
 // Weights of the tile, head by head; then values, some keys of all heads at a time, while the next ones are fetched.
-template <class Product, class T, class K>
-void Decode<Product, T, K>::accumulate(int64_t key, int count) {
+template <class Product, class T, class K, Cache cache>
+void Decode<Product, T, K, cache>::accumulate(int64_t key, int count) {
   struct {
     int from, to;
   } sees[kDecodeMaxRows];  // by query
@@ -360,17 +362,17 @@ void Decode<Product, T, K>::accumulate(int64_t key, int count) {
     sees[i].to = static_cast<int>(all.hi < key + count ? all.hi - key : count);
   }
   const int group = static_cast<int>(value_keys_), ahead = static_cast<int>(values_ahead_);
-  RowsAhead next({value_rows_ + ahead, count - ahead, value_runs_},
-                 next_count_ > 0
-                     ? RowsAhead::Stretch{next_keys_, next_count_ < keys_ahead_ ? next_count_ : keys_ahead_, key_runs_}
-                     : RowsAhead::Stretch{value_rows_, 1, value_runs_},
-                 value_pace_);
+  Ahead next({value_rows_ + ahead, count - ahead, value_runs_},
+             next_count_ > 0
+                 ? typename Ahead::Stretch{next_keys_, next_count_ < keys_ahead_ ? next_count_ : keys_ahead_, key_runs_}
+                 : typename Ahead::Stretch{value_rows_, 1, value_runs_},
+             value_pace_);
   {
     GA_STAGE(kSoftmax);
     for (int64_t h = 0; h < part_.head_block; h++) {
       if (sizeof(K) == 1) find_scales(count, h);
       for (int64_t r = 0; r < part_.rows; r++) {
-        RowsAhead::Steps(next).fetch_all(weigh_bytes_);
+        typename Ahead::Steps(next).fetch_all(weigh_bytes_);
         if (const auto [from, to] = sees[r / p_.group]; from < to) weigh(h, r, from, to);
       }
     }
@@ -393,8 +395,8 @@ void Decode<Product, T, K>::accumulate(int64_t key, int count) {
     }
 }
 
-template <class Product, class T, class K>
-void Decode<Product, T, K>::weigh(int64_t h, int64_t r, int from, int to) {
+template <class Product, class T, class K, Cache cache>
+void Decode<Product, T, K, cache>::weigh(int64_t h, int64_t r, int from, int to) {
   float *weights = scores_[h * part_.head_lanes + r];
   if (sizeof(K) == 1) multiply_by(key_scales_, weights, from, to);
   if (softcap_.capped()) softcap_.apply(weights, from, to);
@@ -405,8 +407,8 @@ void Decode<Product, T, K>::weigh(int64_t h, int64_t r, int from, int to) {
 }
 
 // The same where every row sees the whole tile: all rows of a head at once.
-template <class Product, class T, class K>
-void Decode<Product, T, K>::accumulate_tiles(typename Product::Decode &tiles, int count) {
+template <class Product, class T, class K, Cache cache>
+void Decode<Product, T, K, cache>::accumulate_tiles(typename Product::Decode &tiles, int count) {
   for (int64_t h = 0; h < part_.head_block; h++) {
     float(*weights)[kDecodeTile] = scores_ + h * part_.head_lanes;
     if (sizeof(K) == 1) find_scales(count, h);
@@ -425,9 +427,9 @@ void Decode<Product, T, K>::accumulate_tiles(typename Product::Decode &tiles, in
 }
 
 // Values of keys [from, to) of the tile, to G rows of each head from r on.
-template <class Product, class T, class K>
+template <class Product, class T, class K, Cache cache>
 template <int G>
-void Decode<Product, T, K>::add_rows(int64_t r, int from, int to, RowsAhead &next) const {
+void Decode<Product, T, K, cache>::add_rows(int64_t r, int from, int to, Ahead &next) const {
   const HeadsOfTask heads = {
       part_.head_block, p_.v.head * p_.v.element_bytes, part_.head_lanes, part_.rows, s_.partial_floats, p_.head_dim_v};
   const Rows values = {value_rows_, 0, to};
@@ -439,8 +441,8 @@ void Decode<Product, T, K>::add_rows(int64_t r, int from, int to, RowsAhead &nex
 }
 
 // All chunks of one group of heads are done: brings them to one maximum, adds them in order, and finishes the rows.
-template <class Product, class T, class K>
-void Decode<Product, T, K>::merge() {
+template <class Product, class T, class K, Cache cache>
+void Decode<Product, T, K, cache>::merge() {
   GA_STAGE(kRowEnds);
   const Epilogue<T> epilogue(p_);
   const int64_t chunks = part_.chunks;
@@ -474,7 +476,7 @@ void Decode<Product, T, K>::merge() {
 }
 
 // One chunk of the keys for one block of heads.
-template <class Product, class T, class K>
+template <class Product, class T, class K, Cache cache>
 static void decode_task(const Problem &p, const Schedule &s, const Part &part, char *shared, char *own, int64_t task) {
   const int64_t block = task / part.chunks, chunk = task % part.chunks;
 #ifdef GA_AMX
@@ -482,7 +484,7 @@ static void decode_task(const Problem &p, const Schedule &s, const Part &part, c
     if (part.rows >= AmxDecode::kLeastRows<K> && part.rows <= AmxDecode::kMostRows)
       return Decode<AmxProduct, T, K>(p, s, part, shared, own, block, chunk).run();
 #endif
-  Decode<Product, T, K>(p, s, part, shared, own, block, chunk).run();
+  Decode<Product, T, K, cache>(p, s, part, shared, own, block, chunk).run();
 }
 
 template <class Product, class T, class K>

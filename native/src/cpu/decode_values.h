@@ -43,15 +43,17 @@ struct RowRuns {
   int64_t stride, count, bytes;
 };
 
-// How near they are fetched: to the first cache, or on processors with AMX to the second, which has more of memory under way there.
-#ifdef GA_AMX
-constexpr int kFetchLocality = 2;
+// Where rows wait until they are needed. Most processors have more lines of memory under way to the second cache than to the first.
+enum Cache { kSecondCache = 2, kFirstCache = 3 };  // localities of __builtin_prefetch
+#ifdef __x86_64__
+constexpr Cache kFetchTo = kSecondCache;
 #else
-constexpr int kFetchLocality = 3;
+constexpr Cache kFetchTo = kFirstCache;
 #endif
 
 // Rows that are read next: fetched in the order of memory, some lines with every step of something else, so that memory is busy
 // all the time and never asked for more than it can take.
+template <Cache cache>
 class RowsAhead {
  public:
   struct Stretch {
@@ -78,7 +80,7 @@ class RowsAhead {
     GA_ALWAYS_INLINE void fetch() {
       __asm__ volatile("" ::: "memory");
 #pragma GCC unroll 16
-      for (int64_t byte = 0; byte < kBytes; byte += 64) __builtin_prefetch(at_ + byte, 0, kFetchLocality);
+      for (int64_t byte = 0; byte < kBytes; byte += 64) __builtin_prefetch(at_ + byte, 0, cache);
       at_ += kBytes;
     }
     GA_ALWAYS_INLINE void turn() {
@@ -166,9 +168,9 @@ GA_INLINE void order_columns(F32Product, float *, int64_t) {}
 constexpr int64_t share_of(int64_t bytes) { return (bytes - bytes / 8 + 63) / 64 * 64; }
 
 // y[g] += sum over keys [from, to) of the tile of weight * value, for C vectors of columns from column d on.
-template <class T, int G, int C, int kKeys>
+template <class T, int G, int C, int kKeys, class Steps>
 GA_INLINE void tile_values(F32Product, const float (*weights)[kDecodeTile], const Rows &values, int from, int to,
-                           int64_t d, int64_t columns, float *y, int64_t ldy, RowsAhead::Steps &ahead) {
+                           int64_t d, int64_t columns, float *y, int64_t ldy, Steps &ahead) {
   if constexpr (kKeys > 0) to = from + kKeys;
   const int n = C > 1 || columns - d >= kWidth ? kWidth : static_cast<int>(columns - d);
   F acc[G][C];
@@ -177,7 +179,7 @@ GA_INLINE void tile_values(F32Product, const float (*weights)[kDecodeTile], cons
     if constexpr (G > kFewRows)
       ahead.keep_pace();
     else
-      ahead.fetch<share_of(C * kWidth * sizeof(T))>();
+      ahead.template fetch<share_of(C * kWidth * sizeof(T))>();
     if (kKeys == 0) ahead.turn();
     const T *at = base(reinterpret_cast<const T *>(values.at(j)) + d);
     F p[G];
@@ -238,9 +240,9 @@ GA_INLINE void add_pair(const Rows &values, int j, int64_t d, int n, const float
 
 // The same on pairs of keys. C counts vectors of 16 columns: two come from one vector of 32 bf16, and y has them as interleave_lanes
 // leaves them.
-template <class T, int G, int C, int kKeys>
+template <class T, int G, int C, int kKeys, class Steps>
 GA_INLINE void tile_values(Bf16Product, const float (*weights)[kDecodeTile], const Rows &values, int from, int to,
-                           int64_t d, int64_t columns, float *y, int64_t ldy, RowsAhead::Steps &ahead) {
+                           int64_t d, int64_t columns, float *y, int64_t ldy, Steps &ahead) {
   if constexpr (kKeys > 0) to = from + kKeys;
   const int n = C > 2 || columns - d >= 2 * kWidth ? kWidth : static_cast<int>(columns - d) / 2;
   F acc[G][C];
@@ -252,7 +254,7 @@ GA_INLINE void tile_values(Bf16Product, const float (*weights)[kDecodeTile], con
     if constexpr (G > kFewRows)
       ahead.keep_pace();
     else
-      ahead.fetch<share_of(2 * C * kWidth * sizeof(T))>();
+      ahead.template fetch<share_of(2 * C * kWidth * sizeof(T))>();
     if (kKeys == 0) ahead.turn();
     add_pair<kBoth, T, G, C>(values, j, d, n, weights, acc);
   }
@@ -273,11 +275,11 @@ struct HeadsOfTask {
 
 // y[g] += weights * values over keys [from, to) of the tile, for G rows of each head, that see them all. kKeys: as many keys, from
 // an even one on; 0: any.
-template <class Product, class T, int G, int kKeys>
+template <class Product, class T, int G, int kKeys, Cache cache>
 [[gnu::noinline]] static void add_values(const HeadsOfTask &heads, const float (*weights)[kDecodeTile], Rows values,
-                                         int from, int to, float *y, RowsAhead &next) {
+                                         int from, int to, float *y, RowsAhead<cache> &next) {
   constexpr int wide = kPanelVectors * (G <= kFewRows ? 2 : 1), step = Product::kPack;
-  RowsAhead::Steps ahead(next);
+  typename RowsAhead<cache>::Steps ahead(next);
   for (int64_t h = 0; h < heads.count; h++) {
     int64_t d = 0;
     const auto take = [&]<int C>(std::integral_constant<int, C>) __attribute__((always_inline)) {

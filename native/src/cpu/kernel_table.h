@@ -29,28 +29,34 @@ constexpr Geometry::Product kGeometry = {Product::kPack, Product::kRowsAtOnce, P
                                          Product::kQueryBlock};
 
 // T: the type of q, K: of keys and values.
-template <class T, class K, class Prefills, class Decodes>
-constexpr Kernels::PerType kPerType = {
-    pack_task<Prefills, K>, prefill_task<Prefills, T>, decode_task<Decodes, T, K>, merge_task<Decodes, T, K>, blank<T>,
-    merge_partials<T>};
+template <Cache cache, class T, class K, class Prefills, class Decodes>
+constexpr Kernels::PerType kPerType = {pack_task<Prefills, K>,
+                                       prefill_task<Prefills, T>,
+                                       decode_task<Decodes, T, K, cache>,
+                                       merge_task<Decodes, T, K>,
+                                       blank<T>,
+                                       merge_partials<T>};
 
 template <class T, class Product>
 constexpr Kernels::Backward kBackward = {backward_rows<Product, T>, backward_products<Product, T>, backward_sums};
 
-}  // namespace
-
-extern const Kernels kernels;
-const Kernels kernels = {
+// cache: where decode fetches to.
+template <Cache cache>
+constexpr Kernels kTable = {
     GA_ISA_ID,
     {kWidth, kPanel, kFold, kGeometry<F32Product>, kGeometry<BlocksOfBf16>},
     // By the type of k and v: f32, bf16, f16, i32, i8
-    {{kPerType<float, float, F32Product, F32Product>,
-      kPerType<float, bf16, F32Product, F32Product>,
-      kPerType<float, f16, F32Product, F32Product>,
+    {{kPerType<cache, float, float, F32Product, F32Product>,
+      kPerType<cache, float, bf16, F32Product, F32Product>,
+      kPerType<cache, float, f16, F32Product, F32Product>,
       {},
-      kPerType<float, i8, F32Product, F32Product>},
-     {{}, kPerType<bf16, bf16, BlocksOfBf16, RowsOfBf16>, {}, {}, kPerType<bf16, i8, BlocksOfBf16, RowsOfBf16>},
-     {{}, {}, kPerType<f16, f16, F32Product, F32Product>, {}, kPerType<f16, i8, F32Product, F32Product>}},
+      kPerType<cache, float, i8, F32Product, F32Product>},
+     {{},
+      kPerType<cache, bf16, bf16, BlocksOfBf16, RowsOfBf16>,
+      {},
+      {},
+      kPerType<cache, bf16, i8, BlocksOfBf16, RowsOfBf16>},
+     {{}, {}, kPerType<cache, f16, f16, F32Product, F32Product>, {}, kPerType<cache, f16, i8, F32Product, F32Product>}},
     {kBackward<float, F32Product>, kBackward<bf16, BlocksOfBf16>, kBackward<f16, F32Product>},
     measure_task,
     measure_values_task,
@@ -58,5 +64,14 @@ const Kernels kernels = {
     prologue_backward_task,
     prologue_sums,
 };
+
+}  // namespace
+
+extern const Kernels kernels;
+const Kernels kernels = kTable<kFetchTo>;
+#ifdef GA_EITHER_CACHE
+extern const Kernels kernels_first_cache;
+const Kernels kernels_first_cache = kTable<kFirstCache>;
+#endif
 
 }  // namespace ga::GA_ISA

@@ -181,6 +181,54 @@ TEST_P(CacheTypes, SmallScalesLeaveSmallWeights) {
   }
 }
 
+// As a value, whose one key has all the weight, and as an element of that key, which a query of one 1 and zeros picks out.
+TEST_P(CacheTypes, EveryWholeNumberIsExact) {
+  for (const ga_dtype dtype : {GA_F32, GA_BF16, GA_F16}) {
+    for (const int64_t dim : {8, 64, 72, 200}) {
+      for (const int64_t rows : {1, 2, 3, 12, 40}) {
+        Case c;
+        c.dtype = dtype;
+        c.batch = 512 / dim + 1;
+        c.seq_q = rows;
+        c.seq_k = 1;
+        c.head_dim = c.head_dim_v = dim;
+        c.scale = 1;
+        lay_out_densely(c, {.gate = false, .norm_weight = false, .lse = true});
+        const Instance instance(c);
+        const KeyCache wholes(GA_I8, c.batch, 1, 1, dim), scales(GA_F32, c.batch, 1, 1, 1);
+        const auto whole = [&](int64_t b, int64_t d) { return (b * dim + d) % 256 - 128; };
+        const auto picked = [&](int64_t b, int64_t i) { return (b * 7 + i * 3) % dim; };
+        for (int64_t b = 0; b < c.batch; ++b) {
+          for (int64_t d = 0; d < dim; ++d) {
+            const auto byte = static_cast<int8_t>(whole(b, d));
+            std::memcpy(wholes.at(b * dim + d), &byte, 1);
+          }
+          store(GA_F32, scales.at(b), 1);
+          for (int64_t i = 0; i < rows; ++i)
+            for (int64_t d = 0; d < dim; ++d) store(dtype, instance.address(c.q, b, i, 0, d), 0);
+        }
+        ga_attention_params params = instance.params;
+        params.k = params.v = wholes.tensor();
+        params.k_scale = params.v_scale = scales.tensor();
+        ASSERT_NO_FATAL_FAILURE(run(params));
+        for (int64_t b = 0; b < c.batch; ++b)
+          for (int64_t i = 0; i < rows; ++i)
+            for (int64_t d = 0; d < dim; ++d)
+              ASSERT_NEAR(load(dtype, instance.address(c.out, b, i, 0, d)), static_cast<double>(whole(b, d)), 1e-4)
+                  << "column " << d << " of row " << i << ": " << describe(c);
+        for (int64_t b = 0; b < c.batch; ++b)
+          for (int64_t i = 0; i < rows; ++i) store(dtype, instance.address(c.q, b, i, 0, picked(b, i)), 1);
+        ASSERT_NO_FATAL_FAILURE(run(params));
+        for (int64_t b = 0; b < c.batch; ++b)
+          for (int64_t i = 0; i < rows; ++i)
+            ASSERT_NEAR(load(GA_F32, instance.address(c.lse, b, i, 0, 0)), static_cast<double>(whole(b, picked(b, i))),
+                        1e-2)
+                << "dim " << picked(b, i) << " of row " << i << ": " << describe(c);
+      }
+    }
+  }
+}
+
 // And no others, whose bits stay, though they may multiply it by a weight of 0.
 TEST_P(CacheTypes, AScaleThatIsNoNumberReachesTheRowsThatSeeItsKey) {
   for (const ga_dtype dtype : {GA_F32, GA_BF16, GA_F16}) {

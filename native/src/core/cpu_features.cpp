@@ -73,6 +73,7 @@ const char *missing(ga_isa isa) {
   if ((state & 0xe6) != 0xe6) return "the operating system does not save AVX-512 registers";
   if (isa == GA_ISA_AVX512) return nullptr;
   if (!has(seven_one.a, 5)) return "the processor has no AVX-512 BF16";
+  if (!has(seven.c, 1)) return "the processor has no AVX-512 VBMI";
   if (isa == GA_ISA_AVX512_BF16) return nullptr;
   if (!has(seven.d, 24) || !has(seven.d, 22)) return "the processor has no AMX BF16";
   if ((state & 0x60000) != 0x60000) return "the operating system does not save AMX registers";

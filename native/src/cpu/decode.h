@@ -33,7 +33,7 @@ class Decode {
         head0_(head_block * part.head_block),
         partials_(shared + s.partials_offset),
         ldq_(s.query_units(p.head_dim / Product::kPack, kWidth)),
-        columns_(round_up(p.head_dim_v, kWidth * Values::kPack)),
+        columns_(round_up(p.head_dim_v, kWidth * kColumnVectors<Values, K>)),
         key_runs_(p.k, part.head_block, p.head_dim),
         value_runs_(p.v, part.head_block, p.head_dim_v) {
     set_pace();
@@ -74,10 +74,11 @@ class Decode {
 
  private:
   static constexpr bool kTiles = Product::kUnitsAtOnce > 1;
-  static constexpr int kFolds = kWidth / kFold;  // of a vector of scores
-  static constexpr int64_t kAhead = 8192;        // bytes that are fetched before they are needed, at least
-  static constexpr int64_t kValueKeys = 4;
-  static constexpr int64_t kStepsPerWeighing = 8;  // that weighing a row takes the time of, about
+  static constexpr int kFolds = kWidth / kFold;                   // of a vector of scores
+  static constexpr int kStep = kKeyVectors<Product, K> * kWidth;  // units of a key at a time
+  static constexpr int64_t kAhead = 8192;  // bytes that are fetched before they are needed, at least
+  static constexpr int64_t kValueKeys = sizeof(K) == 1 ? 8 : 4;  // of one head, whose row of Y is read and stored once
+  static constexpr int64_t kStepsPerWeighing = 8;                // that weighing a row takes the time of, about
   using Values = std::conditional_t<kTiles, F32Product, Product>;
   using Ahead = RowsAhead<cache>;
   using Folded = float[kWidth];
@@ -154,7 +155,7 @@ void Decode<Product, T, K, cache>::set_pace() {
   values_ahead_ = few ? keys_of(value_runs_, kValueKeys) : kDecodeTile;
   const int64_t rows = part_.head_block * part_.rows, blocks = part_.head_block * ceil_div(part_.rows, kDecodeRows),
                 key_bytes = kDecodeTile * key_runs_.total(), value_bytes = kDecodeTile * value_runs_.total(),
-                score_steps = kDecodeTile / kFold * blocks * ceil_div(p_.head_dim, kWidth * Product::kPack),
+                score_steps = kDecodeTile / kFold * blocks * ceil_div(p_.head_dim, kStep * Product::kPack),
                 value_steps = kDecodeTile / Values::kPack * blocks * ceil_div(p_.head_dim_v, kPanelVectors * kWidth);
   score_pace_ = ceil_div(value_bytes, score_steps);
   value_pace_ = ceil_div(key_bytes, rows * kStepsPerWeighing + value_steps);
@@ -173,6 +174,15 @@ void Decode<Product, T, K, cache>::begin() {
       for (int64_t u = 0; u < units; u += kWidth)
         pack_row<Product>(from + u * Product::kPack, units - u < kWidth ? units - u : kWidth, query(h, r, u),
                           p_.scale < 0);
+#ifdef GA_BYTE_TABLES
+      if constexpr (kByTables<Product, K>)
+        for (int64_t u = 0; u < units; u += kStep) {
+          U a = load_units(query(h, r, u)), b = load_units(query(h, r, u + kWidth));
+          order_like_bytes(a, b);
+          store_units(query(h, r, u), a);
+          store_units(query(h, r, u + kWidth), b);
+        }
+#endif
       Partial *row = partial(chunk_, h, r);
       row->maximum = -__builtin_inff();
       store(row->sum, zero());
@@ -242,24 +252,27 @@ template <int R>
       for (int t = 0; t < kFold; t++) acc[i][t] = zero();
     const auto add_products = [&](int64_t u, int n) __attribute__((always_inline)) {
       if constexpr (R <= kFewRows)
-        ahead.template fetch<kFold * kWidth * Product::kPack * sizeof(K)>();
+        ahead.template fetch<kFold * kStep * Product::kPack * sizeof(K)>();
       else
         ahead.keep_pace();
-      U x[kFold];
+      U x[kFold][kKeyVectors<Product, K>];
 #pragma GCC unroll 4
       for (int t = 0; t < kFold; t++) {
-        x[t] = load_row_units<Product>(reinterpret_cast<const K *>(key[t]) + u * Product::kPack, n);
-        keep(x[t]);
+        load_key<Product>(reinterpret_cast<const K *>(key[t]) + u * Product::kPack, n, x[t]);
+#pragma GCC unroll 2
+        for (U &vector : x[t]) keep(vector);
       }
+#pragma GCC unroll 2
+      for (int v = 0; v < kKeyVectors<Product, K>; v++)
 #pragma GCC unroll 4
-      for (int i = 0; i < R; i++) {
-        const U y = load_units(q + u * R + i * kWidth);
+        for (int i = 0; i < R; i++) {
+          const U y = load_units(q + (u + v * kWidth) * R + i * kWidth);
 #pragma GCC unroll 4
-        for (int t = 0; t < kFold; t++) acc[i][t] = Product::mac(acc[i][t], y, x[t]);
-      }
+          for (int t = 0; t < kFold; t++) acc[i][t] = Product::mac(acc[i][t], y, x[t][v]);
+        }
     };
     int64_t u = 0;
-    for (; u + kWidth <= units; u += kWidth) add_products(u, kWidth);
+    for (; u + kStep <= units; u += kStep) add_products(u, kStep);
     if (u < units) add_products(u, static_cast<int>(units - u));
     ahead.turn();
 #pragma GCC unroll 4
@@ -469,7 +482,7 @@ void Decode<Product, T, K, cache>::merge() {
         total->maximum = maximum;
         store(total->sum, sum);
       }
-      order_columns(Values{}, total->y(), p_.head_dim_v);
+      order_columns<K>(Values{}, total->y(), p_.head_dim_v);
       epilogue.finish(of_.query_entry, of_.query_row + r / p_.group, (head0_ + h) * p_.group + r % p_.group, total->y(),
                       reduce_add(load(total->sum)), total->maximum);
     }

@@ -21,6 +21,28 @@ struct Partial {
   float *y() { return reinterpret_cast<float *>(this + 1); }  // [head_dim_v], padded to vectors
 };
 
+// Whether whole numbers become pairs of bf16 by tables, 64 at a time.
+template <class Product, class T>
+constexpr bool kByTables = false;
+#ifdef GA_BYTE_TABLES
+template <>
+constexpr bool kByTables<Bf16Product, i8> = true;
+#endif
+// Vectors of units that a step takes of a key, and vectors of columns of values.
+template <class Product, class T>
+constexpr int kKeyVectors = kByTables<Product, T> ? 2 : 1;
+template <class Product, class T>
+constexpr int kColumnVectors = kByTables<Product, T> ? 4 : Product::kPack;
+
+// n units, at most a step's, of a key.
+template <class Product, class T>
+GA_INLINE void load_key(const T *key, int n, U x[kKeyVectors<Product, T>]) {
+#ifdef GA_BYTE_TABLES
+  if constexpr (kByTables<Product, T>) return widen_bytes(load_bytes(key, n * Product::kPack), x[0], x[1]);
+#endif
+  x[0] = load_row_units<Product>(key, n);
+}
+
 // Rows of K or V of one head of a tile.
 struct Rows {
   const char *const *row;  // of the first head
@@ -161,6 +183,7 @@ GA_INLINE void store_columns(float *y, int64_t ldy, const F acc[G][C]) {
 // Weights of a tile's keys as the product takes them: as they are, or in pairs of neighboring keys.
 GA_INLINE void pack_weights(F32Product, float *) {}
 // Columns of y in their order, whatever the product's is.
+template <class T>
 GA_INLINE void order_columns(F32Product, float *, int64_t) {}
 
 // What one or two rows fetch while they read so many bytes of values: whole lines, and all but the eighth that was fetched while
@@ -202,7 +225,19 @@ GA_INLINE void pack_weights(Bf16Product, float *weights) {
   for (int j = 0; j < kDecodeTile; j += 2 * kWidth)
     store_units(pairs + j / 2, pack_pairs(load(weights + j), load(weights + j + kWidth)));
 }
+template <class T>
 GA_INLINE void order_columns(Bf16Product, float *y, int64_t columns) {
+#ifdef GA_BYTE_TABLES
+  if constexpr (kByTables<Bf16Product, T>) {
+    for (int64_t d = 0; d < columns; d += 4 * kWidth) {
+      F c[4];
+      for (int i = 0; i < 4; i++) c[i] = load(y + d + i * kWidth);
+      join_byte_columns(c);
+      for (int i = 0; i < 4; i++) store(y + d + i * kWidth, c[i]);
+    }
+    return;
+  }
+#endif
   for (int64_t d = 0; d < columns; d += 2 * kWidth) {
     F a = load(y + d), b = load(y + d + kWidth);
     join_columns(a, b);
@@ -213,9 +248,28 @@ GA_INLINE void order_columns(Bf16Product, float *y, int64_t columns) {
 
 enum PairOf { kBoth, kEvenOne, kOddOne };  // keys of a pair that are seen; the other one counts as 0, whatever it holds
 
+// Columns of two rows in pairs, as many vectors of units as kColumnVectors; n: the columns of the last of them that are there.
+template <class T, bool even, bool odd>
+GA_INLINE void load_column_pairs(const T *x, const T *y, int n, U pairs[kColumnVectors<Bf16Product, T>]) {
+  U a = zero_units(), b = zero_units();
+#ifdef GA_BYTE_TABLES
+  if constexpr (kByTables<Bf16Product, T>) {
+    if constexpr (even) a = load_bytes(x, n);
+    if constexpr (odd) b = load_bytes(y, n);
+    return interleave_bytes(a, b, pairs);
+  }
+#endif
+  if constexpr (even) a = load_row_units<Bf16Product>(x, n / 2);
+  if constexpr (odd) b = load_row_units<Bf16Product>(y, n / 2);
+  keep(a);
+  keep(b);
+  interleave_lanes(a, b, pairs[0], pairs[1]);
+}
+
 // j: the even one.
 template <PairOf seen, class T, int G, int C>
 GA_INLINE void add_pair(const Rows &values, int j, int64_t d, int n, const float (*weights)[kDecodeTile], F acc[G][C]) {
+  constexpr int step = kColumnVectors<Bf16Product, T>;
   const T *even = base(reinterpret_cast<const T *>(values.at(seen == kOddOne ? j + 1 : j)) + d);
   const T *odd = base(reinterpret_cast<const T *>(values.at(seen == kEvenOne ? j : j + 1)) + d);
   U p[G];
@@ -223,28 +277,24 @@ GA_INLINE void add_pair(const Rows &values, int j, int64_t d, int n, const float
   for (int g = 0; g < G; g++)
     p[g] = broadcast_unit(reinterpret_cast<const int32_t *>(weights[g]) + static_cast<unsigned>(j) / 2);
 #pragma GCC unroll 8
-  for (int c = 0; c < C; c += 2) {
-    U x = zero_units(), y = zero_units(), low, high;
-    if constexpr (seen != kOddOne) x = load_row_units<Bf16Product>(even + c * kWidth, n);
-    if constexpr (seen != kEvenOne) y = load_row_units<Bf16Product>(odd + c * kWidth, n);
-    keep(x);
-    keep(y);
-    interleave_lanes(x, y, low, high);
+  for (int c = 0; c < C; c += step) {
+    U pairs[step];
+    load_column_pairs<T, seen != kOddOne, seen != kEvenOne>(even + c * kWidth, odd + c * kWidth, n, pairs);
 #pragma GCC unroll 4
-    for (int g = 0; g < G; g++) {
-      acc[g][c] = dot_pairs(acc[g][c], p[g], low);
-      acc[g][c + 1] = dot_pairs(acc[g][c + 1], p[g], high);
-    }
+    for (int i = 0; i < step; i++)
+#pragma GCC unroll 4
+      for (int g = 0; g < G; g++) acc[g][c + i] = dot_pairs(acc[g][c + i], p[g], pairs[i]);
   }
 }
 
-// The same on pairs of keys. C counts vectors of 16 columns: two come from one vector of 32 bf16, and y has them as interleave_lanes
-// leaves them.
+// The same on pairs of keys. C counts vectors of 16 columns: two come from one vector of 32 bf16, or four from one of 64 whole numbers, and
+// y has them as interleaving leaves them.
 template <class T, int G, int C, int kKeys, class Steps>
 GA_INLINE void tile_values(Bf16Product, const float (*weights)[kDecodeTile], const Rows &values, int from, int to,
                            int64_t d, int64_t columns, float *y, int64_t ldy, Steps &ahead) {
   if constexpr (kKeys > 0) to = from + kKeys;
-  const int n = C > 2 || columns - d >= 2 * kWidth ? kWidth : static_cast<int>(columns - d) / 2;
+  constexpr int step = kColumnVectors<Bf16Product, T>;
+  const int n = C > step || columns - d >= step * kWidth ? step * kWidth : static_cast<int>(columns - d);
   F acc[G][C];
   load_columns<G, C>(y + d, ldy, acc);
   int j = from;
@@ -278,7 +328,7 @@ struct HeadsOfTask {
 template <class Product, class T, int G, int kKeys, Cache cache>
 [[gnu::noinline]] static void add_values(const HeadsOfTask &heads, const float (*weights)[kDecodeTile], Rows values,
                                          int from, int to, float *y, RowsAhead<cache> &next) {
-  constexpr int wide = kPanelVectors * (G <= kFewRows ? 2 : 1), step = Product::kPack;
+  constexpr int wide = kPanelVectors * (G <= kFewRows ? 2 : 1), step = kColumnVectors<Product, T>;
   typename RowsAhead<cache>::Steps ahead(next);
   for (int64_t h = 0; h < heads.count; h++) {
     int64_t d = 0;

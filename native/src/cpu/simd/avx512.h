@@ -1,4 +1,4 @@
-// Sixteen f32 lanes: AVX-512 F, BW, DQ, VL. With GA_NATIVE_BF16 also the product of bf16 pairs (vdpbf16ps).
+// Sixteen f32 lanes: AVX-512 F, BW, DQ, VL. With GA_NATIVE_BF16 also the product of bf16 pairs (vdpbf16ps), and with VBMI tables of bytes.
 #pragma once
 
 #include <immintrin.h>
@@ -168,6 +168,60 @@ GA_INLINE U pack_pairs(F low, F high) { return reinterpret_cast<U>(_mm512_cvtne2
 GA_INLINE U pair_up(F low, F high) { return _mm512_or_si512(_mm512_srli_epi32(as_units(low), 16), as_units(high)); }
 GA_INLINE F low_halves(U x) { return as_floats(_mm512_slli_epi32(x, 16)); }
 GA_INLINE F high_halves(U x) { return as_floats(_mm512_and_si512(x, _mm512_set1_epi32(static_cast<int>(0xffff0000u)))); }
+#endif
+
+#if defined(GA_NATIVE_BF16) && defined(__AVX512VBMI__)
+#define GA_BYTE_TABLES
+
+// The two bytes of m in bf16, for m up to 127; for 0 those of 128, whose lower seven bits are 0.
+struct Bf16Bytes {
+  alignas(64) uint8_t low[128], high[128];
+  constexpr Bf16Bytes() : low(), high() {
+    for (int m = 0; m < 128; m++) {
+      const int magnitude = m == 0 ? 128 : m;
+      int exponent = 0;
+      while (magnitude >> (exponent + 1)) exponent++;
+      const int bits = (127 + exponent) << 7 | ((magnitude << 7 >> exponent) & 0x7f);
+      low[m] = static_cast<uint8_t>(bits);
+      high[m] = static_cast<uint8_t>(bits >> 8);
+    }
+  }
+};
+static constexpr Bf16Bytes kBf16Bytes;
+
+GA_INLINE U load_bytes(const i8 *p, int n) {
+  return n < 64 ? _mm512_maskz_loadu_epi8((1ull << n) - 1, p) : _mm512_loadu_si512(p);
+}
+// 64 whole numbers in bf16, exactly, of each 128 bits the lower eight and the upper eight.
+GA_INLINE void widen_bytes(U x, U &low, U &high) {
+  const U magnitude = _mm512_abs_epi8(x);
+  const U lower = _mm512_permutex2var_epi8(load_units(kBf16Bytes.low), magnitude, load_units(kBf16Bytes.low + 64));
+  const U upper = _mm512_maskz_permutex2var_epi8(_mm512_test_epi8_mask(x, x), load_units(kBf16Bytes.high), magnitude,
+                                                 load_units(kBf16Bytes.high + 64));
+  constexpr int kUpperOrSign = 0xf8;  // a | (b & c)
+  const U signed_upper = _mm512_ternarylogic_epi32(upper, x, _mm512_set1_epi8(-128), kUpperOrSign);
+  low = _mm512_unpacklo_epi8(lower, signed_upper);
+  high = _mm512_unpackhi_epi8(lower, signed_upper);
+}
+// 64 numbers in bf16, from their order to that of widen_bytes.
+GA_INLINE void order_like_bytes(U &a, U &b) {
+  const U low = _mm512_shuffle_i32x4(a, b, 0x88);
+  b = _mm512_shuffle_i32x4(a, b, 0xdd);
+  a = low;
+}
+// 64 columns of two rows of whole numbers, as pairs: vector v holds four of each 16, from 4 v on. join_byte_columns brings them in order.
+GA_INLINE void interleave_bytes(U x, U y, U pairs[4]) {
+  widen_bytes(_mm512_unpacklo_epi8(x, y), pairs[0], pairs[1]);
+  widen_bytes(_mm512_unpackhi_epi8(x, y), pairs[2], pairs[3]);
+}
+GA_INLINE void join_byte_columns(F c[4]) {
+  const F a = _mm512_shuffle_f32x4(c[0], c[1], 0x44), b = _mm512_shuffle_f32x4(c[0], c[1], 0xee);
+  const F d = _mm512_shuffle_f32x4(c[2], c[3], 0x44), e = _mm512_shuffle_f32x4(c[2], c[3], 0xee);
+  c[0] = _mm512_shuffle_f32x4(a, d, 0x88);
+  c[1] = _mm512_shuffle_f32x4(a, d, 0xdd);
+  c[2] = _mm512_shuffle_f32x4(b, e, 0x88);
+  c[3] = _mm512_shuffle_f32x4(b, e, 0xdd);
+}
 #endif
 
 }  // namespace ga::GA_ISA

@@ -50,6 +50,7 @@ char *WorkspacePool::borrow(int64_t bytes) {
     if (s.lent) continue;
     if (s.bytes >= bytes && (!fitting || s.bytes < fitting->bytes)) fitting = &s;
     if (!largest || s.bytes > largest->bytes) largest = &s;
+    if (s.bytes == 0) break;  // slabs come into use in their order
   }
   if (!fitting && !largest) return allocate(bytes);
   if (!fitting) {  // grow the largest free one instead of adding to them

@@ -48,10 +48,12 @@ GA_INLINE F load(const f16 *p) {
 }
 GA_INLINE F load(const i8 *p) { return __builtin_convertvector((I{p[0].bits, p[1].bits, p[2].bits, p[3].bits}), F); }
 GA_INLINE void store(float *p, F x) { __builtin_memcpy(p, &x, sizeof x); }
+// NaN is what differs from itself.
+GA_INLINE U is_nan(F x) { return x != x; }  // NOLINT(misc-redundant-expression)
 // Both round to nearest even and keep a NaN a NaN.
 GA_INLINE void store(bf16 *p, F x) {
   const U u = as_units(x);
-  store_half(p, (x != x ? u | 0x400000 : u + 0x7fff + (u >> 16 & 1)) >> 16);
+  store_half(p, (is_nan(x) ? u | 0x400000 : u + 0x7fff + (u >> 16 & 1)) >> 16);
 }
 GA_INLINE void store(f16 *p, F x) {
   const U u = as_units(x), magnitude = u & 0x7fffffff;
@@ -103,7 +105,7 @@ GA_INLINE I floor_of(F x) {
 }
 GA_INLINE F fraction(F x) { return x - __builtin_convertvector(floor_of(x), F); }
 // p * 2^floor(x) for x in [-126, 127].
-GA_INLINE F scale_by_power(F p, F x) { return x != x ? x : p * __builtin_bit_cast(F, (floor_of(x) + 127) << 23); }
+GA_INLINE F scale_by_power(F p, F x) { return is_nan(x) ? x : p * __builtin_bit_cast(F, (floor_of(x) + 127) << 23); }
 GA_INLINE F reciprocal(F x) { return 1 / x; }
 GA_INLINE F reciprocal_estimate(F x) { return reciprocal(x); }
 GA_INLINE F reciprocal_sqrt(F x) {

@@ -9,7 +9,7 @@ const char *isa_name(ga_isa isa);         // "avx512_bf16"; NULL for a value tha
 const char *isa_unavailable(ga_isa isa);  // NULL: this build holds it and this machine runs it; else the reason
 // The fastest available one not above the cap; GA_ISA_COUNT: no cap. Where avx512_bf16 is slower than avx512 it must be the cap itself.
 ga_isa best_isa(ga_isa cap);
-// Whether memory comes as fast as it can where lines are fetched to the first cache of this processor: else the second waits for more of them.
+// Where decode fetches what it reads next on this processor: to the first cache, or, where that waits for too few lines, to the second.
 bool fetches_to_first_cache();
 
 }  // namespace ga

@@ -161,7 +161,7 @@ bool sum_up(const Problem &p, const Geometry &g, int threads, Schedule &s, Part 
   const Geometry::Product &product = product_of(p, g);
   s.key_units = round_up(p.head_dim / product.pack, product.step);
   s.value_panels = ceil_div(p.head_dim_v, g.panel);
-  s.partial_floats = 32 + round_up(p.head_dim_v, 4 * g.width);  // as many vectors at once are stored whole
+  s.partial_floats = 32 + round_up(p.head_dim_v, 4 * g.width);  // decode stores up to four vectors at once, and whole
   return for_each_part(p, g, threads, s.alike, [&](Part &part) {
     const int64_t own = thread_bytes(p, g, s, part);
     if (own > s.thread_bytes) s.thread_bytes = own;

@@ -46,12 +46,12 @@ char *WorkspacePool::borrow(int64_t bytes) {
   if (bytes < 64) bytes = 64;
   const Lock lock(mutex_);
   Slab *fitting = nullptr, *largest = nullptr;
-  for (Slab &s : slab_) {
-    if (s.lent) continue;
-    if (s.bytes >= bytes && (!fitting || s.bytes < fitting->bytes)) fitting = &s;
-    if (!largest || s.bytes > largest->bytes) largest = &s;
-    if (s.bytes == 0) break;  // slabs come into use in their order
+  for (Slab *s = slab_; s < slab_ + used_; s++) {
+    if (s->lent) continue;
+    if (s->bytes >= bytes && (!fitting || s->bytes < fitting->bytes)) fitting = s;
+    if (!largest || s->bytes > largest->bytes) largest = s;
   }
+  if (!fitting && !largest && used_ < kSlabs) largest = &slab_[used_++];
   if (!fitting && !largest) return allocate(bytes);
   if (!fitting) {  // grow the largest free one instead of adding to them
     std::free(largest->memory);

@@ -29,6 +29,7 @@ class WorkspacePool {
 
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
   Slab slab_[kSlabs];
+  int used_ = 0;  // the first so many slabs: the others were never lent
 };
 
 }  // namespace ga

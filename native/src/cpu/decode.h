@@ -33,7 +33,7 @@ class Decode {
         head0_(head_block * part.head_block),
         partials_(shared + s.partials_offset),
         ldq_(s.query_units(p.head_dim / Product::kPack, kWidth)),
-        columns_(round_up(p.head_dim_v, kWidth * kColumnVectors<Values, K>)),
+        columns_(round_up(p.head_dim_v, kWidth * kColumnVectors<Values>)),
         key_runs_(p.k, part.head_block, p.head_dim),
         value_runs_(p.v, part.head_block, p.head_dim_v) {
     set_pace();
@@ -74,9 +74,9 @@ class Decode {
 
  private:
   static constexpr bool kTiles = Product::kUnitsAtOnce > 1;
-  static constexpr int kFolds = kWidth / kFold;                   // of a vector of scores
-  static constexpr int kStep = kKeyVectors<Product, K> * kWidth;  // units of a key at a time
-  static constexpr int64_t kAhead = 8192;  // bytes that are fetched before they are needed, at least
+  static constexpr int kFolds = kWidth / kFold;                // of a vector of scores
+  static constexpr int kStep = kKeyVectors<Product> * kWidth;  // units of a key at a time
+  static constexpr int64_t kAhead = 8192;                      // bytes that are fetched before they are needed, at least
   static constexpr int64_t kValueKeys = sizeof(K) == 1 ? 8 : 4;  // of one head, whose row of Y is read and stored once
   static constexpr int64_t kStepsPerWeighing = 8;                // that weighing a row takes the time of, about
   using Values = std::conditional_t<kTiles, F32Product, Product>;
@@ -174,15 +174,7 @@ void Decode<Product, T, K, cache>::begin() {
       for (int64_t u = 0; u < units; u += kWidth)
         pack_row<Product>(from + u * Product::kPack, units - u < kWidth ? units - u : kWidth, query(h, r, u),
                           p_.scale < 0);
-#ifdef GA_BYTE_TABLES
-      if constexpr (kByTables<Product, K>)
-        for (int64_t u = 0; u < units; u += kStep) {
-          U a = load_units(query(h, r, u)), b = load_units(query(h, r, u + kWidth));
-          order_like_bytes(a, b);
-          store_units(query(h, r, u), a);
-          store_units(query(h, r, u + kWidth), b);
-        }
-#endif
+      for (int64_t u = 0; u < units; u += kStep) order_query(Product{}, query(h, r, u), query(h, r, u + kWidth));
       Partial *row = partial(chunk_, h, r);
       row->maximum = -__builtin_inff();
       store(row->sum, zero());
@@ -255,15 +247,12 @@ template <int R>
         ahead.template fetch<kFold * kStep * Product::kPack * sizeof(K)>();
       else
         ahead.keep_pace();
-      U x[kFold][kKeyVectors<Product, K>];
+      U x[kFold][kKeyVectors<Product>];
 #pragma GCC unroll 4
-      for (int t = 0; t < kFold; t++) {
-        load_key<Product>(reinterpret_cast<const K *>(key[t]) + u * Product::kPack, n, x[t]);
+      for (int t = 0; t < kFold; t++)
+        load_key(Product{}, reinterpret_cast<const K *>(key[t]) + u * Product::kPack, n, x[t]);
 #pragma GCC unroll 2
-        for (U &vector : x[t]) keep(vector);
-      }
-#pragma GCC unroll 2
-      for (int v = 0; v < kKeyVectors<Product, K>; v++)
+      for (int v = 0; v < kKeyVectors<Product>; v++)
 #pragma GCC unroll 4
         for (int i = 0; i < R; i++) {
           const U y = load_units(q + (u + v * kWidth) * R + i * kWidth);
@@ -482,7 +471,7 @@ void Decode<Product, T, K, cache>::merge() {
         total->maximum = maximum;
         store(total->sum, sum);
       }
-      order_columns<K>(Values{}, total->y(), p_.head_dim_v);
+      order_columns(Values{}, total->y(), p_.head_dim_v);
       epilogue.finish(of_.query_entry, of_.query_row + r / p_.group, (head0_ + h) * p_.group + r % p_.group, total->y(),
                       reduce_add(load(total->sum)), total->maximum);
     }

@@ -21,27 +21,45 @@ struct Partial {
   float *y() { return reinterpret_cast<float *>(this + 1); }  // [head_dim_v], padded to vectors
 };
 
-// Whether whole numbers become pairs of bf16 by tables, 64 at a time.
+#ifdef GA_BYTE_TABLES
+// What multiplies an int8 cache in bf16: its numbers are widened 64 at a time, by tables, and their order is the tables'.
+struct BytesProduct : Bf16Product {};
+#endif
+
+// Vectors of units that a step takes of a key, and vectors of columns that it takes of values.
+template <class Product>
+constexpr int kKeyVectors = 1;
+template <class Product>
+constexpr int kColumnVectors = Product::kPack;
+
+// n units, at most a step's, of a key, held in registers.
 template <class Product, class T>
-constexpr bool kByTables = false;
+GA_INLINE void load_key(Product, const T *key, int n, U x[1]) {
+  x[0] = load_row_units<Product>(key, n);
+  keep(x[0]);
+}
+// Two vectors of a packed query row, in the order that load_key leaves.
+template <class Product>
+GA_INLINE void order_query(Product, int32_t *, int32_t *) {}
+
 #ifdef GA_BYTE_TABLES
 template <>
-constexpr bool kByTables<Bf16Product, i8> = true;
-#endif
-// Vectors of units that a step takes of a key, and vectors of columns of values.
-template <class Product, class T>
-constexpr int kKeyVectors = kByTables<Product, T> ? 2 : 1;
-template <class Product, class T>
-constexpr int kColumnVectors = kByTables<Product, T> ? 4 : Product::kPack;
+constexpr int kKeyVectors<BytesProduct> = 2;
+template <>
+constexpr int kColumnVectors<BytesProduct> = 4;
 
-// n units, at most a step's, of a key.
-template <class Product, class T>
-GA_INLINE void load_key(const T *key, int n, U x[kKeyVectors<Product, T>]) {
-#ifdef GA_BYTE_TABLES
-  if constexpr (kByTables<Product, T>) return widen_bytes(load_bytes(key, n * Product::kPack), x[0], x[1]);
-#endif
-  x[0] = load_row_units<Product>(key, n);
+GA_INLINE void load_key(BytesProduct, const i8 *key, int n, U x[2]) {
+  widen_bytes(load_bytes(key, 2 * n), x[0], x[1]);
+  keep(x[0]);
+  keep(x[1]);
 }
+GA_INLINE void order_query(BytesProduct, int32_t *low, int32_t *high) {
+  U a = load_units(low), b = load_units(high);
+  order_like_bytes(a, b);
+  store_units(low, a);
+  store_units(high, b);
+}
+#endif
 
 // Rows of K or V of one head of a tile.
 struct Rows {
@@ -183,7 +201,6 @@ GA_INLINE void store_columns(float *y, int64_t ldy, const F acc[G][C]) {
 // Weights of a tile's keys as the product takes them: as they are, or in pairs of neighboring keys.
 GA_INLINE void pack_weights(F32Product, float *) {}
 // Columns of y in their order, whatever the product's is.
-template <class T>
 GA_INLINE void order_columns(F32Product, float *, int64_t) {}
 
 // What one or two rows fetch while they read so many bytes of values: whole lines, and all but the eighth that was fetched while
@@ -225,19 +242,7 @@ GA_INLINE void pack_weights(Bf16Product, float *weights) {
   for (int j = 0; j < kDecodeTile; j += 2 * kWidth)
     store_units(pairs + j / 2, pack_pairs(load(weights + j), load(weights + j + kWidth)));
 }
-template <class T>
 GA_INLINE void order_columns(Bf16Product, float *y, int64_t columns) {
-#ifdef GA_BYTE_TABLES
-  if constexpr (kByTables<Bf16Product, T>) {
-    for (int64_t d = 0; d < columns; d += 4 * kWidth) {
-      F c[4];
-      for (int i = 0; i < 4; i++) c[i] = load(y + d + i * kWidth);
-      join_byte_columns(c);
-      for (int i = 0; i < 4; i++) store(y + d + i * kWidth, c[i]);
-    }
-    return;
-  }
-#endif
   for (int64_t d = 0; d < columns; d += 2 * kWidth) {
     F a = load(y + d), b = load(y + d + kWidth);
     join_columns(a, b);
@@ -248,17 +253,10 @@ GA_INLINE void order_columns(Bf16Product, float *y, int64_t columns) {
 
 enum PairOf { kBoth, kEvenOne, kOddOne };  // keys of a pair that are seen; the other one counts as 0, whatever it holds
 
-// Columns of two rows in pairs, as many vectors of units as kColumnVectors; n: the columns of the last of them that are there.
-template <class T, bool even, bool odd>
-GA_INLINE void load_column_pairs(const T *x, const T *y, int n, U pairs[kColumnVectors<Bf16Product, T>]) {
+// Columns of two rows in pairs, as many vectors of units as kColumnVectors; n: the columns of them that are there.
+template <bool even, bool odd>
+GA_INLINE void load_column_pairs(Bf16Product, const bf16 *x, const bf16 *y, int n, U pairs[2]) {
   U a = zero_units(), b = zero_units();
-#ifdef GA_BYTE_TABLES
-  if constexpr (kByTables<Bf16Product, T>) {
-    if constexpr (even) a = load_bytes(x, n);
-    if constexpr (odd) b = load_bytes(y, n);
-    return interleave_bytes(a, b, pairs);
-  }
-#endif
   if constexpr (even) a = load_row_units<Bf16Product>(x, n / 2);
   if constexpr (odd) b = load_row_units<Bf16Product>(y, n / 2);
   keep(a);
@@ -266,10 +264,25 @@ GA_INLINE void load_column_pairs(const T *x, const T *y, int n, U pairs[kColumnV
   interleave_lanes(a, b, pairs[0], pairs[1]);
 }
 
+#ifdef GA_BYTE_TABLES
+template <bool even, bool odd>
+GA_INLINE void load_column_pairs(BytesProduct, const i8 *x, const i8 *y, int n, U pairs[4]) {
+  interleave_bytes(even ? load_bytes(x, n) : zero_units(), odd ? load_bytes(y, n) : zero_units(), pairs);
+}
+GA_INLINE void order_columns(BytesProduct, float *y, int64_t columns) {
+  for (int64_t d = 0; d < columns; d += 4 * kWidth) {
+    F c[4];
+    for (int i = 0; i < 4; i++) c[i] = load(y + d + i * kWidth);
+    join_byte_columns(c);
+    for (int i = 0; i < 4; i++) store(y + d + i * kWidth, c[i]);
+  }
+}
+#endif
+
 // j: the even one.
-template <PairOf seen, class T, int G, int C>
+template <PairOf seen, class Product, class T, int G, int C>
 GA_INLINE void add_pair(const Rows &values, int j, int64_t d, int n, const float (*weights)[kDecodeTile], F acc[G][C]) {
-  constexpr int step = kColumnVectors<Bf16Product, T>;
+  constexpr int step = kColumnVectors<Product>;
   const T *even = base(reinterpret_cast<const T *>(values.at(seen == kOddOne ? j + 1 : j)) + d);
   const T *odd = base(reinterpret_cast<const T *>(values.at(seen == kEvenOne ? j : j + 1)) + d);
   U p[G];
@@ -279,7 +292,7 @@ GA_INLINE void add_pair(const Rows &values, int j, int64_t d, int n, const float
 #pragma GCC unroll 8
   for (int c = 0; c < C; c += step) {
     U pairs[step];
-    load_column_pairs<T, seen != kOddOne, seen != kEvenOne>(even + c * kWidth, odd + c * kWidth, n, pairs);
+    load_column_pairs<seen != kOddOne, seen != kEvenOne>(Product{}, even + c * kWidth, odd + c * kWidth, n, pairs);
 #pragma GCC unroll 4
     for (int i = 0; i < step; i++)
 #pragma GCC unroll 4
@@ -289,27 +302,27 @@ GA_INLINE void add_pair(const Rows &values, int j, int64_t d, int n, const float
 
 // The same on pairs of keys. C counts vectors of 16 columns: two come from one vector of 32 bf16, or four from one of 64 whole numbers, and
 // y has them as interleaving leaves them.
-template <class T, int G, int C, int kKeys, class Steps>
-GA_INLINE void tile_values(Bf16Product, const float (*weights)[kDecodeTile], const Rows &values, int from, int to,
-                           int64_t d, int64_t columns, float *y, int64_t ldy, Steps &ahead) {
+template <class T, int G, int C, int kKeys, class Product, class Steps>
+GA_INLINE void tile_values(Product, const float (*weights)[kDecodeTile], const Rows &values, int from, int to, int64_t d,
+                           int64_t columns, float *y, int64_t ldy, Steps &ahead) {
   if constexpr (kKeys > 0) to = from + kKeys;
-  constexpr int step = kColumnVectors<Bf16Product, T>;
+  constexpr int step = kColumnVectors<Product>;
   const int n = C > step || columns - d >= step * kWidth ? step * kWidth : static_cast<int>(columns - d);
   F acc[G][C];
   load_columns<G, C>(y + d, ldy, acc);
   int j = from;
   if constexpr (kKeys == 0)
-    if (j & 1) add_pair<kOddOne, T, G, C>(values, j++ - 1, d, n, weights, acc);
+    if (j & 1) add_pair<kOddOne, Product, T, G, C>(values, j++ - 1, d, n, weights, acc);
   for (; j + 1 < to; j += 2) {
     if constexpr (G > kFewRows)
       ahead.keep_pace();
     else
       ahead.template fetch<share_of(2 * C * kWidth * sizeof(T))>();
     if (kKeys == 0) ahead.turn();
-    add_pair<kBoth, T, G, C>(values, j, d, n, weights, acc);
+    add_pair<kBoth, Product, T, G, C>(values, j, d, n, weights, acc);
   }
   if constexpr (kKeys == 0)
-    if (j < to) add_pair<kEvenOne, T, G, C>(values, j, d, n, weights, acc);
+    if (j < to) add_pair<kEvenOne, Product, T, G, C>(values, j, d, n, weights, acc);
   store_columns<G, C>(y + d, ldy, acc);
 }
 #endif
@@ -328,7 +341,7 @@ struct HeadsOfTask {
 template <class Product, class T, int G, int kKeys, Cache cache>
 [[gnu::noinline]] static void add_values(const HeadsOfTask &heads, const float (*weights)[kDecodeTile], Rows values,
                                          int from, int to, float *y, RowsAhead<cache> &next) {
-  constexpr int wide = kPanelVectors * (G <= kFewRows ? 2 : 1), step = kColumnVectors<Product, T>;
+  constexpr int wide = kPanelVectors * (G <= kFewRows ? 2 : 1), step = kColumnVectors<Product>;
   typename RowsAhead<cache>::Steps ahead(next);
   for (int64_t h = 0; h < heads.count; h++) {
     int64_t d = 0;

@@ -12,7 +12,7 @@
 namespace ga::GA_ISA {
 namespace {
 
-// What multiplies bf16: blocks of rows, and few of them.
+// What multiplies bf16: blocks of rows, few of them, and few of them with an int8 cache.
 #if defined(GA_AMX)
 using BlocksOfBf16 = AmxProduct;
 using RowsOfBf16 = F32Product;  // vdpbf16ps multiplies at half the rate of f32's FMA on the processors that have AMX
@@ -22,6 +22,11 @@ using RowsOfBf16 = Bf16Product;
 #else
 using BlocksOfBf16 = F32Product;
 using RowsOfBf16 = F32Product;
+#endif
+#ifdef GA_BYTE_TABLES
+using RowsOfBytes = BytesProduct;
+#else
+using RowsOfBytes = RowsOfBf16;
 #endif
 
 template <class Product>
@@ -55,7 +60,7 @@ constexpr Kernels kTable = {
       kPerType<cache, bf16, bf16, BlocksOfBf16, RowsOfBf16>,
       {},
       {},
-      kPerType<cache, bf16, i8, BlocksOfBf16, RowsOfBf16>},
+      kPerType<cache, bf16, i8, BlocksOfBf16, RowsOfBytes>},
      {{}, {}, kPerType<cache, f16, f16, F32Product, F32Product>, {}, kPerType<cache, f16, i8, F32Product, F32Product>}},
     {kBackward<float, F32Product>, kBackward<bf16, BlocksOfBf16>, kBackward<f16, F32Product>},
     measure_task,

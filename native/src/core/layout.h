@@ -5,6 +5,10 @@
 
 namespace ga {
 
+// Bytes between what one thread writes all the time and what another does. Processors fetch lines beyond those that a loop asks
+// for, and so take them from whoever writes them.
+constexpr int64_t kThreadGap = 8192;
+
 // One block after another, each on its own cache line; remembers whether a size overflowed.
 class Layout {
  public:

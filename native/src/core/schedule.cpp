@@ -124,7 +124,7 @@ int64_t thread_bytes(const Problem &p, const Geometry &g, const Schedule &s, con
       own.take(part.rows, kDecodeTile * 2);                                // weights in pairs
     }
   }
-  return own.total();
+  return own.total() + kThreadGap;
 }
 
 // Makes the part of sequence 0 that of sequence b, which is like it.
@@ -185,7 +185,9 @@ bool make_schedule(const Problem &p, const Geometry &g, int threads, Schedule &s
   s.value_scales_offset = shared.take(scaled, g.panel * 4);
   s.flags_offset = shared.take(s.panels, 1);
   s.packing_offset = shared.take(s.heads, kPackingBytes);
+  s.task_gap = threads > 1 ? kThreadGap : 0;
   s.partials_offset = shared.take(s.partials, s.partial_floats * 4);
+  shared.take(s.decode_tasks, s.task_gap);
   s.counters_offset = shared.take(s.groups, 4);
   s.shared_bytes = shared.total();
   return !shared.overflow();
@@ -194,8 +196,8 @@ bool make_schedule(const Problem &p, const Geometry &g, int threads, Schedule &s
 bool make_parts(const Problem &p, const Geometry &g, int threads, Schedule &s, char *shared) {
   Schedule now;
   if (!sum_up(p, g, threads, now, reinterpret_cast<Part *>(shared + s.parts_offset), s.parts)) return false;
-  if (now.panels > s.panels || now.heads > s.heads || now.partials > s.partials || now.groups > s.groups ||
-      now.thread_bytes > s.thread_bytes)
+  if (now.panels > s.panels || now.heads > s.heads || now.decode_tasks > s.decode_tasks || now.partials > s.partials ||
+      now.groups > s.groups || now.thread_bytes > s.thread_bytes)
     return false;
   s.parts = now.parts;
   s.prefill_parts = now.prefill_parts;

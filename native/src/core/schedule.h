@@ -77,6 +77,7 @@ struct Schedule {
   int64_t key_units;       // 32-bit units of a packed key, in whole steps
   int64_t value_panels;    // column panels of V
   int64_t partial_floats;  // floats of one row's partial result: maximum, sum, output
+  int64_t task_gap;        // bytes between the partial results of one task of decode and those of the next
 
   int64_t parts_offset, shares_offset, keys_offset, values_offset, key_scales_offset, value_scales_offset, flags_offset,
       packing_offset, partials_offset, counters_offset;

@@ -85,8 +85,10 @@ class Decode {
 
   // Row r of head h of the task.
   Partial *partial(int64_t chunk, int64_t h, int64_t r) const {
-    const int64_t index = part_.first_partial + ((block_ * part_.chunks + chunk) * part_.head_block + h) * part_.rows + r;
-    return reinterpret_cast<Partial *>(partials_ + index * s_.partial_floats * 4);
+    const int64_t task = block_ * part_.chunks + chunk,
+                  index = part_.first_partial + (task * part_.head_block + h) * part_.rows + r;
+    return reinterpret_cast<Partial *>(partials_ + index * s_.partial_floats * 4 +
+                                       (part_.first_task + task) * s_.task_gap);
   }
   // Unit u, the first of a vector, of a packed query row: rows that are scored together lie vector by vector.
   int32_t *query(int64_t h, int64_t r, int64_t u) const {
@@ -101,6 +103,12 @@ class Decode {
   }
   void set_pace();
   void begin();
+  // Whoever merged the last call's partial results, or others in their place, has them in caches of his own.
+  GA_ALWAYS_INLINE void claim_partials() const {
+    const char *from = reinterpret_cast<const char *>(partial(chunk_, 0, 0));
+    const int64_t bytes = part_.head_block * part_.rows * s_.partial_floats * 4;
+    for (int64_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(from + byte, 1);
+  }
   void find_rows(int64_t key, int count, int64_t left);
   void locate(const View &view, int64_t key, int64_t count, int64_t left, const char **rows) const;
   void score(int count);
@@ -165,6 +173,7 @@ void Decode<Product, T, K, cache>::set_pace() {
 template <class Product, class T, class K, Cache cache>
 void Decode<Product, T, K, cache>::begin() {
   GA_STAGE(kQueries);
+  if (s_.task_gap > 0) claim_partials();
   const int64_t units = p_.head_dim / Product::kPack;
   for (int64_t i = 0; i < part_.lanes * ldq_; i += kWidth) store_units(q_ + i, zero_units());
   for (int64_t h = 0; h < part_.head_block; h++)

@@ -70,7 +70,7 @@ class Prefill {
   template <bool int8>
   void weigh_row(int64_t row, const Tile &t, int64_t first, int64_t keys);
   void store_weights(int64_t row, int64_t key, F low, F high);
-  void accumulate(int64_t first, int64_t keys);
+  void accumulate(int64_t first, int64_t keys, int64_t next);
   void accumulate_exactly(const Tile &t, int64_t first, int64_t from, int64_t to, int64_t column);
   void clear(const Tile &t, int64_t column, int64_t columns);
   bool any_unsafe(int64_t from, int64_t to) const;
@@ -132,11 +132,12 @@ void Prefill<Product, T>::run() {
   find_rows();
   load_queries();
   const int64_t end = row_[rows_ - 1].sees.hi;
-  for (int64_t first = row_[0].sees.lo / kKeyBlock * kKeyBlock; first < end; first += kKeyBlock) {
-    const int64_t keys = end - first < kKeyBlock ? end - first : kKeyBlock;
+  const int64_t begin = row_[0].sees.lo / kKeyBlock * kKeyBlock;
+  for (int64_t first = begin; first < end; first += kKeyBlock) {
+    const int64_t next = first + kKeyBlock, keys = end < next ? end - first : kKeyBlock;
     scores(first, keys);
     softmax(first, keys);
-    accumulate(first, keys);
+    accumulate(first, keys, next < end ? next : begin);
   }
   finish();
 }
@@ -333,7 +334,7 @@ bool Prefill<Product, T>::any_unsafe(int64_t from, int64_t to) const {
 }
 
 template <class Product, class T>
-void Prefill<Product, T>::accumulate(int64_t first, int64_t keys) {
+void Prefill<Product, T>::accumulate(int64_t first, int64_t keys, int64_t next) {
   GA_STAGE(kValues);
   constexpr int64_t pack = Product::kPack, stride = kKeyBlock / pack;
   constexpr int64_t value_step = Product::kValueStep;
@@ -342,7 +343,7 @@ void Prefill<Product, T>::accumulate(int64_t first, int64_t keys) {
       const int32_t *values = value_panel(first, column);
       Ahead ahead(column + kPanel < p_.head_dim_v ? value_panel(first + v, column + kPanel)
                   : v + value_step < keys         ? value_panel(first + v + value_step, 0)
-                                                  : key_panel(first + kKeyBlock),
+                                                  : key_panel(next),
                   value_step / pack);
       for (int64_t r = 0; r < rows_; r += kTile) {
         const Tile t = tile_at(r);

@@ -63,6 +63,11 @@ struct BackwardSchedule {
   GA_ALWAYS_INLINE int64_t units(const BackwardProblem &p) const { return p.batch * p.heads_kv; }
 };
 
+// Where L, Delta and dY of a row of the output lie: by key/value heads, so that threads with heads of their own share no line.
+GA_ALWAYS_INLINE int64_t stored_row(const BackwardProblem &p, int64_t entry, int64_t i, int64_t head) {
+  return ((entry * p.heads_kv + head / p.group) * p.seq_q + i) * p.group + head % p.group;
+}
+
 // False when a size overflows.
 bool make_backward_schedule(const BackwardProblem &p, const Geometry &g, int threads, BackwardSchedule &s);
 

@@ -30,7 +30,7 @@ class BackwardFetch {
       const int64_t i = of_.query_row + row_ / p_.group, head = head_ * p_.group + row_ % p_.group;
       fetch(p_.q.at(of_.query_entry, i, head), p_.head_dim * p_.q.element_bytes);
       if (s_.stores_dy)
-        fetch(stored_dy_ + ((of_.query_entry * p_.seq_q + i) * p_.heads_q + head) * stored_bytes_, stored_bytes_);
+        fetch(stored_dy_ + stored_row(p_, of_.query_entry, i, head) * stored_bytes_, stored_bytes_);
       else
         fetch(p_.dout.at(of_.query_entry, i, head), p_.head_dim_v * p_.dout.element_bytes);
     }

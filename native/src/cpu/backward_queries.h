@@ -76,10 +76,6 @@ class BackwardQueries {
   template <class E, class RowAt>
   bool load_operand(const RowAt &row_at, int64_t dims, int64_t units, bool negate, int32_t *by_rows, int32_t *by_dims,
                     int32_t *dims_by_rows) const;
-  // Of what exists per row of the output.
-  int64_t index_of(int64_t row) const {
-    return (of_.query_entry * p_.seq_q + of_.query_row + position(row)) * p_.heads_q + query_head(row);
-  }
 
   const BackwardProblem &p_;
   const BackwardSchedule &s_;
@@ -143,15 +139,16 @@ void BackwardQueries<Product, T>::load(int64_t query_block) {
   first = query_block * part_.query_block;
   real = part_.rows - first < part_.query_block ? part_.rows - first : part_.query_block;
   count = round_up(real, kStep);
+  const int64_t index = stored_row(p_, of_.query_entry, of_.query_row, h_ * p_.group) + first;
   for (int64_t r = 0; r < real; r++) {
     all_seen_[r] = visible_keys(p_, of_, position(r));
-    lse[r] = kPack == 2 ? all_lse_[index_of(r)] * kLog2E : all_lse_[index_of(r)];
-    delta[r] = all_delta_[index_of(r)];
+    lse[r] = kPack == 2 ? all_lse_[index + r] * kLog2E : all_lse_[index + r];
+    delta[r] = all_delta_[index + r];
   }
   for (int64_t r = real; r < count; r++) lse[r] = delta[r] = 0;
   const auto query = [&](int64_t r) { return p_.q.at(of_.query_entry, of_.query_row + position(r), query_head(r)); };
   const auto dout = [&](int64_t r) { return p_.dout.at(of_.query_entry, of_.query_row + position(r), query_head(r)); };
-  const auto stored = [&](int64_t r) { return reinterpret_cast<const char *>(all_dy_ + index_of(r) * p_.head_dim_v); };
+  const auto stored = [&](int64_t r) { return reinterpret_cast<const char *>(all_dy_ + (index + r) * p_.head_dim_v); };
   q_safe = load_operand<T>(query, p_.head_dim, s_.key_units, p_.scale < 0, q, q_by_dims, q_dims);
   dy_safe = s_.stores_dy ? load_operand<Stored>(stored, p_.head_dim_v, s_.value_units, false, dy, dy_by_dims, dy_dims)
                          : load_operand<T>(dout, p_.head_dim_v, s_.value_units, false, dy, dy_by_dims, dy_dims);

@@ -98,6 +98,7 @@ class BackwardRows {
   // Where Y is known, it alone errs by 16 bits at most; O brings the forward pass's own a(G) along.
   static constexpr Precision kOfOut = sizeof(T) == 4 ? kFine : kCoarse;
   static constexpr bool kRoundsDy = Product::kPack == 2;
+  static constexpr int64_t kAhead = 3;                        // positions
   using Stored = std::conditional_t<kRoundsDy, bf16, float>;  // dY, as it is multiplied
 
   enum Kind { kUngated, kAdded, kFromOut, kMultiplied };
@@ -125,16 +126,26 @@ class BackwardRows {
   };
 
   F dout(const Row &r, int64_t d, int n) const { return n < kWidth ? load(r.dout + d, n) : load(r.dout + d); }
-  F value(const Row &r, int64_t d, int n) const { return load_row(y_, r.y, d, n); }
-  F score(const Row &r, int64_t d, int n) const { return one_score_ ? r.score : load_row(p_.gate, r.gate, d, n); }
+  template <bool usual = false>
+  GA_ALWAYS_INLINE F value(const Row &r, int64_t d, int n) const {
+    return usual ? load(reinterpret_cast<const T *>(r.y) + d) : load_row(y_, r.y, d, n);
+  }
+  template <bool usual = false>
+  GA_ALWAYS_INLINE F score(const Row &r, int64_t d, int n) const {
+    if (usual) return load(reinterpret_cast<const T *>(r.gate) + d);
+    return one_score_ ? r.score : load_row(p_.gate, r.gate, d, n);
+  }
   // Returns dY as it was stored, or would be.
-  F keep_dy(const Row &r, int64_t d, int n, F dy) const {
+  GA_ALWAYS_INLINE F keep_dy(const Row &r, int64_t d, int n, F dy) const {
     if (s_.attends) store_some<Stored>(reinterpret_cast<char *>(r.dy), d, n, dy);
     if constexpr (kRoundsDy) return rounded<bf16>(dy);
     return dy;
   }
-  void keep_dgate(const Row &r, int64_t d, int n, F x, F &sum) const {
-    if (one_score_) {
+  template <bool usual = false>
+  GA_ALWAYS_INLINE void keep_dgate(const Row &r, int64_t d, int n, F x, F &sum) const {
+    if (usual) {
+      store(reinterpret_cast<T *>(r.dgate) + d, x);
+    } else if (one_score_) {
       sum = add(sum, x);
     } else if (r.gate_sum) {
       add_to(r.gate_sum + d, n, x);
@@ -149,8 +160,19 @@ class BackwardRows {
       store(to, add(load(to), x));
   }
 
+  // Rows lie far apart in memory: no hardware foresees the one after the next. Inline: GCC drops calls of what only prefetches.
+  GA_ALWAYS_INLINE void prefetch(int64_t e, int64_t i, int64_t h) const {
+    const auto fetch = [&](const View &view) __attribute__((always_inline)) {
+      const char *row = view.at(e, i, h);
+      const int64_t bytes = p_.head_dim_v * view.dim * view.element_bytes;
+      for (int64_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(row + byte);
+    };
+    fetch(p_.dout);
+    fetch(y_);
+    if (p_.gate.data) fetch(p_.gate);
+  }
   void row(int64_t e, int64_t i, int64_t h);
-  template <Kind kind>
+  template <Kind kind, bool usual = false>
   Delta plain(const Row &r, F &dgate) const;
   Delta prepared(const Row &r, int64_t h, F &dgate) const;
   Delta normalized(const Row &r, int64_t h, F &dgate) const;
@@ -165,9 +187,10 @@ class BackwardRows {
   const BackwardSchedule &s_;
   const View &y_;
   bool from_out_, one_score_, row_sums_;
+  bool usual_;  // an element-wise sigmoid gate, nothing summed up, whole vectors, one type: worth a loop of its own
   int64_t first_entry_, first_head_, first_, end_;
-  float *lse_, *delta_;  // [entries][seq_q][heads_q]
-  Stored *dy_;           // [entries][seq_q][heads_q][head_dim_v]
+  float *lse_, *delta_;  // stored_row()
+  Stored *dy_;           // likewise [head_dim_v]
   float *gate_sums_, *weight_sums_, *sink_sums_;
   float *in_row_;  // the gate's gradient over heads or batch: [heads or 1][gate_dims]
 };
@@ -179,6 +202,9 @@ BackwardRows<Product, T>::BackwardRows(const BackwardProblem &p, const BackwardS
   from_out_ = !ungated.data;
   one_score_ = p.gate.data && p.gate.dim == 0;
   row_sums_ = !s.sums_sequence && (s.sums_heads || s.sums_batch);
+  const auto whole = [&](const View &view) { return view.dtype == p.q.dtype && view.dim == 1; };
+  usual_ = p.activation == GA_SIGMOID && !s.sums_sequence && !row_sums_ && p.gate.data && p.dgate.data && whole(y_) &&
+           whole(p.gate) && whole(p.dgate) && p.head_dim_v % kWidth == 0;
   const int64_t groups = s.splits_heads ? p.heads_kv : 1;
   first_entry_ = unit / groups;
   first_head_ = unit % groups * p.group;
@@ -203,11 +229,15 @@ void BackwardRows<Product, T>::run() {
   for (int64_t i = first_; i < end_; i++) {
     if (row_sums_) fill_zero(in_row_, (s_.sums_heads ? 1 : s_.row_heads) * s_.gate_dims);
     for (int64_t e = first_entry_; e < first_entry_ + s_.row_entries; e++) {
-      if (i >= queries(e)) {
+      const int64_t end = queries(e);
+      if (i >= end) {
         if (!row_sums_ && !s_.sums_sequence) blank_dgate(e, i);
         continue;
       }
-      for (int64_t h = first_head_; h < first_head_ + s_.row_heads; h++) row(e, i, h);
+      for (int64_t h = first_head_; h < first_head_ + s_.row_heads; h++) {
+        if (i + kAhead < end) prefetch(e, i + kAhead, h);
+        row(e, i, h);
+      }
     }
     if (row_sums_) write_row_sums(first_entry_, i);
   }
@@ -215,7 +245,7 @@ void BackwardRows<Product, T>::run() {
 
 template <class Product, class T>
 void BackwardRows<Product, T>::row(int64_t e, int64_t i, int64_t h) {
-  const int64_t index = (e * p_.seq_q + i) * p_.heads_q + h, slot = s_.sums_heads ? 0 : h - first_head_;
+  const int64_t index = stored_row(p_, e, i, h), slot = s_.sums_heads ? 0 : h - first_head_;
   Row r = {};
   r.dout = reinterpret_cast<const T *>(p_.dout.at(e, i, h));
   r.y = y_.at(e, i, h);
@@ -244,7 +274,9 @@ void BackwardRows<Product, T>::row(int64_t e, int64_t i, int64_t h) {
   else if (p_.combination == GA_ADD)
     delta = plain<kAdded>(r, dgate);
   else
-    delta = from_out_ ? plain<kFromOut>(r, dgate) : plain<kMultiplied>(r, dgate);
+    delta = !from_out_ ? plain<kMultiplied>(r, dgate)
+            : usual_   ? plain<kFromOut, true>(r, dgate)
+                       : plain<kFromOut>(r, dgate);
   if (one_score_) finish_dgate(r, dgate);
   if (s_.sink_slots) add_sink(h, own_lse, delta.own);
   if (!s_.attends) return;
@@ -254,21 +286,21 @@ void BackwardRows<Product, T>::row(int64_t e, int64_t i, int64_t h) {
 }
 
 template <class Product, class T>
-template <typename BackwardRows<Product, T>::Kind kind>
+template <typename BackwardRows<Product, T>::Kind kind, bool usual>
 Delta BackwardRows<Product, T>::plain(const Row &r, F &dgate) const {
   DeltaSums delta;
   for (int64_t d = 0; d < p_.head_dim_v; d += kWidth) {
-    const int n = lanes_left(d, p_.head_dim_v);
-    const F o = dout(r, d, n), y = value(r, d, n);
+    const int n = usual ? kWidth : lanes_left(d, p_.head_dim_v);
+    const F o = dout(r, d, n), y = value<usual>(r, d, n);
     if constexpr (kind == kUngated) {
       delta.add_terms(o, o, y);
     } else if constexpr (kind == kAdded) {
       delta.add_terms(o, o, y);
       keep_dgate(r, d, n, activation_of<kFine>(p_.activation, score(r, d, n)).times_slope(o), dgate);
     } else if constexpr (kind == kFromOut) {
-      const Activation a = relative_slope_of<kOfOut>(p_.activation, score(r, d, n));
+      const Activation a = relative_slope_of<kOfOut>(usual ? GA_SIGMOID : p_.activation, score<usual>(r, d, n));
       const F product = mul(o, y), dy = keep_dy(r, d, n, mul(a.value, o));
-      keep_dgate(r, d, n, a.times_slope(product), dgate);
+      keep_dgate<usual>(r, d, n, a.times_slope(product), dgate);
       delta.own = add(delta.own, product);
       if constexpr (kRoundsDy) delta.stored = fma(dy, mul(y, reciprocal_estimate(a.value)), delta.stored);
     } else {

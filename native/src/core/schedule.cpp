@@ -105,13 +105,16 @@ bool append(const Problem &p, Schedule &s, Part &part) {
 int64_t thread_bytes(const Problem &p, const Geometry &g, const Schedule &s, const Part &part) {
   Layout own;
   if (part.phase == kPrefill) {
+    const Geometry::Product &product = product_of(p, g);
     const int64_t rows = part.query_block;
-    own.take(rows, s.key_units * 4);                                // Q, packed
-    own.take(rows, kKeyBlock * 4);                                  // S, and P in f32
-    if (product_of(p, g).pack == 2) own.take(rows, kKeyBlock * 2);  // P in bf16
-    own.take(rows, round_up(p.head_dim_v, g.width) * 4);            // Y, not yet normalized
-    own.take(rows, 3 * g.width * 4);                                // sum, maximum of a key block, running maximum
-    own.take(rows, 4 * 8);                                          // the keys it sees, and where it lies
+    own.take(rows, s.key_units * 4);                      // Q, packed
+    own.take(kScoredTiles * product.rows, g.panel * 4);   // S of a tile
+    own.take(kScoredTiles * product.rows, g.width * 4);   // and its maximum
+    own.take(rows, kKeyBlock * 4 / product.pack);         // P
+    own.take(rows, round_up(p.head_dim_v, g.width) * 4);  // Y, not yet normalized
+    own.take(rows, g.width * 4);                          // sums
+    own.take(rows, kReferenceBytes);                      // what the weights refer to
+    own.take(rows, 4 * 8);                                // the keys it sees, and where it lies
   } else {
     own.take(part.lanes, Schedule::query_units(p.head_dim, g.width) * 4);  // Q, packed
     own.take(part.lanes, kDecodeTile * 4);                                 // scores of one tile of keys

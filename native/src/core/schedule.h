@@ -37,10 +37,12 @@ constexpr int kDecodeMaxRows = 32;    // packed rows (queries * group) up to whi
 constexpr int kDecodeMinChunk = 128;  // keys per task of decode
 constexpr int kDecodeTile = 32;       // keys per softmax step of decode
 constexpr int kDecodeMaxChunks = 64;
-constexpr int kMaxShares = 64;     // a phase's tasks are dealt to so many participants at most
-constexpr int kShareBytes = 64;    // what is left of a share: on a cache line of its own
-constexpr int kPackingBytes = 64;  // how far the packing of a head is: likewise
-constexpr int kDecodeRun = 4096;   // bytes of one key's adjacent heads that a decode task reads together, at most
+constexpr int kMaxShares = 64;       // a phase's tasks are dealt to so many participants at most
+constexpr int kShareBytes = 64;      // what is left of a share: on a cache line of its own
+constexpr int kPackingBytes = 64;    // how far the packing of a head is: likewise
+constexpr int kScoredTiles = 3;      // tiles of scores that are under way at once in prefill, at most
+constexpr int kReferenceBytes = 28;  // per row of prefill
+constexpr int kDecodeRun = 4096;     // bytes of one key's adjacent heads that a decode task reads together, at most
 
 // One sequence's share of the work.
 struct Part {

@@ -15,24 +15,32 @@ constexpr float kRescaleAt = 8;  // softmax: the reference maximum follows only 
 constexpr float kLog2E = 1.44269504f, kLog2ELow = 1.92596299e-8f, kLn2 = 0.693147181f;
 constexpr double kLog2EDouble = 1.4426950408889634, kLn2Double = 0.69314718055994531;
 
-// 2^(floor(x) + f), f about in [0, 1), where x is: a minimax polynomial in f.
+// Minimax polynomials of 2^f for f in [0, 1), the highest power first: relative errors of 7.5e-5 and 7.5e-8.
+constexpr int kDegree[] = {3, 5};
+constexpr float kPowerOfTwo[][6] = {
+    {7.802452266e-2f, 2.260671554e-1f, 6.958335405e-1f, 9.999252186e-1f},
+    {1.877576673e-3f, 8.989340095e-3f, 5.582631805e-2f, 2.401536170e-1f, 6.931530732e-1f, 9.999999251e-1f}};
+
+// f becomes 2^(floor(x) + f), f about in [0, 1), where x is. A step for all n of them, then the next: it waits for the one before.
+template <Precision P, int n>
+GA_ALWAYS_INLINE void power_of_two(const F (&x)[n], F (&f)[n]) {
+  F p[n];
+#pragma GCC unroll 8
+  for (int i = 0; i < n; i++) p[i] = set(kPowerOfTwo[P][0]);
+#pragma GCC unroll 8
+  for (int k = 1; k <= kDegree[P]; k++)
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) p[i] = fma(p[i], f[i], set(kPowerOfTwo[P][k]));
+#pragma GCC unroll 8
+  for (int i = 0; i < n; i++) f[i] = scale_by_power(p[i], x[i]);
+}
+
 template <Precision P>
 GA_INLINE F power_of_two(F x, F f) {
-  F p;
-  if constexpr (P == kFine) {  // relative error 7.5e-8
-    p = set(1.877576673e-3f);
-    p = fma(p, f, set(8.989340095e-3f));
-    p = fma(p, f, set(5.582631805e-2f));
-    p = fma(p, f, set(2.401536170e-1f));
-    p = fma(p, f, set(6.931530732e-1f));
-    p = fma(p, f, set(9.999999251e-1f));
-  } else {  // relative error 7.5e-5
-    p = set(7.802452266e-2f);
-    p = fma(p, f, set(2.260671554e-1f));
-    p = fma(p, f, set(6.958335405e-1f));
-    p = fma(p, f, set(9.999252186e-1f));
-  }
-  return scale_by_power(p, x);
+  const F whole[] = {x};
+  F power[] = {f};
+  power_of_two<P>(whole, power);
+  return power[0];
 }
 
 // 2^x for x up to 127; at most 2^-126 for all x below -126. NaN in, NaN out.

@@ -6,6 +6,8 @@
 // as well lie transposed: the backward pass multiplies with P and dS both ways and transposes neither.
 #pragma once
 
+#include <type_traits>
+
 #include "core/number.h"
 
 namespace ga::GA_ISA {
@@ -59,7 +61,7 @@ struct Bf16Product {
 
 enum Finish {
   kStore,          // C = A B
-  kStoreMax,       // C = A B, and row_max [6 x vector] = max(row_max, the tile's columns)
+  kStoreMax,       // C = A B, and row_max [6 x vector] = the highest of each row's vectors
   kAccumulate,     // C += A B, added at the end: the error grows with the number of tiles, not of products
   kAccumulateMax,  // both
   kJoin,           // C += A B + half, half being [6 x panel]
@@ -71,17 +73,24 @@ enum Operand {
   kColumns  // A[i][k] at k * lda + i
 };
 
+// What else is done while a product is under way, a step with each of its first units: here nothing.
+struct Idle {
+  GA_ALWAYS_INLINE static bool more() { return false; }
+  GA_ALWAYS_INLINE static void step() {}
+};
+
 // Units of A and B are `step` apart. With each, one cache line is fetched from `ahead` on, into the second cache: panels come from a
 // farther one, and the tile that first met a new panel would wait for most of it.
-template <class Product, Finish finish, Operand operand, int rows, int vectors>
+template <class Product, Finish finish, Operand operand, int rows, int vectors, class Beside = Idle>
 [[gnu::noinline]] static void tile(const int32_t *a, int64_t lda, const int32_t *b, int64_t units, float *c, int64_t ldc,
-                                   float *row_max, const int32_t *ahead, int64_t step, const float *half) {
+                                   float *row_max, const int32_t *ahead, int64_t step, const float *half,
+                                   Beside beside = {}) {
   F acc[rows][vectors];
 #pragma GCC unroll 8
   for (int i = 0; i < rows; i++)
 #pragma GCC unroll 8
     for (int j = 0; j < vectors; j++) acc[i][j] = zero();
-  for (int64_t n = 0; n < units; n++) {
+  const auto add_unit = [&]() __attribute__((always_inline)) {
     U column[vectors];
 #pragma GCC unroll 8
     for (int j = 0; j < vectors; j++) column[j] = load_units(b + j * kWidth);
@@ -95,7 +104,13 @@ template <class Product, Finish finish, Operand operand, int rows, int vectors>
     b += step * kPanel;
     __builtin_prefetch(ahead, 0, 2);
     ahead += kLineUnits;
+  };
+  int64_t n = 0;
+  for (; beside.more(); n++) {
+    add_unit();
+    beside.step();
   }
+  for (; n < units; n++) add_unit();
 #pragma GCC unroll 8
   for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 8
@@ -110,7 +125,7 @@ template <class Product, Finish finish, Operand operand, int rows, int vectors>
       F m = acc[i][0];
 #pragma GCC unroll 8
       for (int j = 1; j < vectors; j++) m = max(m, acc[i][j]);
-      store(row_max + i * kWidth, max(load(row_max + i * kWidth), m));
+      store(row_max + i * kWidth, m);
     }
   }
 }
@@ -128,12 +143,16 @@ static inline void tile_rows(int rows, const int32_t *a, int64_t lda, const int3
   }
 }
 
-// columns: how many of the panel's columns are wanted; whole vectors are computed.
-template <class Product, Finish finish, Operand operand = kRows>
+// columns: how many of the panel's columns are wanted; whole vectors are computed. Only a whole tile of enough units does
+// something beside.
+template <class Product, Finish finish, Operand operand = kRows, class Beside = Idle>
   requires(Product::kUnitsAtOnce == 1)
 static inline void multiply(int rows, int64_t columns, const int32_t *a, int64_t lda, const int32_t *b, int64_t units,
                             float *c, int64_t ldc, const int32_t *ahead, float *row_max = nullptr, int64_t step = 1,
-                            const float *half = nullptr) {
+                            const float *half = nullptr, Beside beside = {}) {
+  if constexpr (!std::is_same_v<Beside, Idle>)
+    return tile<Product, finish, operand, kTileRows, kPanelVectors>(a, lda, b, units, c, ldc, row_max, ahead, step, half,
+                                                                    beside);
   const int vectors = columns >= kPanel ? kPanelVectors : static_cast<int>(ceil_div(columns, kWidth));
   if (vectors == kPanelVectors)
     return tile_rows<Product, finish, operand, kPanelVectors>(rows, a, lda, b, units, c, ldc, row_max, ahead, step, half);

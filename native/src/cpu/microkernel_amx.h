@@ -108,9 +108,9 @@ static inline void multiply(int rows, int64_t columns, const int32_t *a, int64_t
   if constexpr (finish == kStoreMax || finish == kAccumulateMax)
     for (int i = 0; i < rows; i++) {
       const float *row = c + i * ldc;
-      F m = load(row_max + i * kWidth);
+      F m = load(row);
 #pragma GCC unroll 8
-      for (int j = 0; j < kPanelVectors; j++) m = max(m, load(row + j * kWidth));
+      for (int j = 1; j < kPanelVectors; j++) m = max(m, load(row + j * kWidth));
       store(row_max + i * kWidth, m);
     }
 }

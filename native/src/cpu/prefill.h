@@ -1,7 +1,9 @@
 // Prefill: a block of query rows against all keys they see, in blocks of keys small enough for the nearest caches.
 //
-//   for each block of 256 keys:   S = Q K^T   →   softcap   →   P = exp2(S - maximum), row sums   →   Y += P V
-//   at the end of a row:          normalize, gate, store (epilogue.h)
+//   for each block of 256 keys:
+//     for each panel, six rows at a time:   S = Q K^T   →   softcap   →   P = exp2(S - reference), row sums
+//     Y += P V
+//   at the end of a row:                    normalize, gate, store (epilogue.h)
 //
 // A row of the block is one (position, query head) pair of one key/value head: all heads of the group lie side by side
 // (row r: position r / group, head r % group), so that six neighboring rows have nearly the same causal limit.
@@ -10,8 +12,8 @@
 #include "core/mask.h"
 #include "cpu/epilogue.h"
 #include "cpu/pack.h"
+#include "cpu/prefill_weights.h"
 #include "cpu/scores.h"
-#include "cpu/weights.h"
 
 namespace ga::GA_ISA {
 namespace {
@@ -23,16 +25,28 @@ class Prefill {
   void run();
 
  private:
-  using RowWeights = Weights<Product::kPack == 2 ? kCoarse : kFine>;
+  using P = PrefillWeights<Product>;
+  using Reference = typename P::Reference;
+  using RowWeights = Weights<P::kPrecision>;
   static constexpr int64_t kTile = Product::kRowsAtOnce;
+  static constexpr bool kBeside = kWeighsBeside && Product::kUnitsAtOnce == 1;
+  static constexpr int kTiles = kBeside ? kScoredTiles : 1;                    // of scores
   static constexpr int64_t kKeyStep = Product::kPack * Product::kUnitsAtOnce;  // keys of P V that are multiplied at once
   struct Tile {  // up to so many rows go through the microkernel together
     int64_t row;
     int rows;
     int64_t lo, lo_all, hi_all, hi;  // some row sees [lo, hi), every row sees [lo_all, hi_all)
   };
+  struct Scored {         // a tile of rows by a panel of keys
+    int64_t row, column;  // of the task, of the block
+    int rows;
+    bool whole;  // every row sees all of the panel, and products are scores
+    bool ready;  // or will be so, and weights need no preparation
+    int turn;    // whose memory it uses
+  };
+  int rows_at(int64_t row) const { return static_cast<int>(rows_ - row < kTile ? rows_ - row : kTile); }
   Tile tile_at(int64_t row) const {
-    const int n = static_cast<int>(rows_ - row < kTile ? rows_ - row : kTile);
+    const int n = rows_at(row);
     const KeyRange &first = row_[row].sees, &last = row_[row + n - 1].sees;
     return {row, n, first.lo, last.lo, first.hi, last.hi};
   }
@@ -47,29 +61,33 @@ class Prefill {
   const int32_t *value_panel(int64_t key, int64_t column) const {
     return values_ + (column / kPanel * part_.value_units + (key - part_.first_packed) / Product::kPack) * kPanel;
   }
+  const int32_t *weights_of(int64_t row) const { return reinterpret_cast<const int32_t *>(weights_ + row * kKeyBlock); }
   // Inline: GCC drops calls of what only prefetches.
   GA_ALWAYS_INLINE void prefetch_query(int64_t row, int64_t head) const {
     const char *at = p_.q.at(of_.query_entry, row, head);
     for (int64_t byte = 0; byte < p_.head_dim * p_.q.element_bytes; byte += 64) __builtin_prefetch(at + byte);
   }
-  // Whether the microkernel finds the highest scores of a panel: where every row of the tile sees all of it. But products of an int8 cache
-  // are not in order before its scales multiply them.
-  bool reduces(const Tile &t, int64_t key) const { return t.lo_all <= key && key + kPanel <= t.hi_all && !int8_; }
   void find_rows();
   void load_queries();
-  void scores(int64_t first, int64_t keys);
-  void softmax(int64_t first, int64_t keys);
-  KeyRange columns_seen(int64_t row, int64_t first, int64_t keys) const {
-    const int64_t lo = row_[row].sees.lo, hi = row_[row].sees.hi, end = first + keys;
-    return {(lo > first ? lo : first) - first, (hi < end ? hi : end) - first};
+  void weights(int64_t first, int64_t keys);
+  float *scores_of(const Scored &s) const { return scores_ + s.turn * kTile * kPanel; }
+  float *highest_of(const Scored &s) const { return highest_ + s.turn * kTile * kWidth; }
+  template <class Beside>
+  void multiply_tile(const Scored &to, const Tile &t, int64_t key, const int32_t *panel, Ahead &ahead, Beside beside);
+  void settle(Scored &s, int64_t first);
+  void mask(const Scored &s, int64_t key) const;
+  typename P::Panel panel_of(const Scored &s) const;
+  void weigh(const Scored &s, int64_t first);
+  void weigh_rows(int64_t row, int64_t column, float *scores, int64_t first);
+  F finish_scores(int64_t row, float *scores, int64_t key) const;
+  KeyRange columns_seen(int64_t row, int64_t key) const {
+    const int64_t lo = row_[row].sees.lo, hi = row_[row].sees.hi, end = key + kPanel;
+    return {(lo > key ? lo : key) - key, (hi < end ? hi : end) - key};
   }
-  void raise_reference(int64_t row, const Tile &t, int64_t first, int64_t keys);
-  void scale_row(int64_t row, int64_t first, int64_t lo, int64_t hi);
-  void cap_row(int64_t row, int64_t lo, int64_t hi);
-  float highest_score(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const;
+  void raise_reference(int64_t row, float highest, int64_t first, int64_t column);
   template <bool int8>
-  void weigh_row(int64_t row, const Tile &t, int64_t first, int64_t keys);
-  void store_weights(int64_t row, int64_t key, F low, F high);
+  void weigh_row(int64_t row, float *scores, const Tile &t, int64_t first, int64_t column);
+  void fetch_ends(const Tile &t) const;
   void accumulate(int64_t first, int64_t keys, int64_t next);
   void accumulate_exactly(const Tile &t, int64_t first, int64_t from, int64_t to, int64_t column);
   void clear(const Tile &t, int64_t column, int64_t columns);
@@ -82,25 +100,35 @@ class Prefill {
   const Sequence &of_;
   const Epilogue<T> epilogue_;
   const Softcap softcap_;
-  const bool int8_;  // the cache
+  const bool int8_;   // the cache
+  const bool plain_;  // scores are the products
+  const bool masks_;  // where a row does not see a key, a score of -infinity makes the weight 0
   int64_t h_, row0_, rows_;
   const int32_t *keys_, *values_;
   const float *key_scales_, *value_scales_;  // of an int8 cache
   const char *unsafe_;
-  int32_t *q_;        // [rows][key_units]
-  float *scores_;     // [rows][kKeyBlock]
-  int32_t *weights_;  // [rows][kKeyBlock / pack]; for f32 the same memory as the scores
-  float *y_;          // [rows][y_stride_]
-  float *sum_;        // [rows][vector]
-  float *block_max_;  // [rows][vector]
-  float *maximum_;    // [rows], in units of log2, after scaling
-  Row *row_;          // [rows]
+  int32_t *q_;                    // [rows][key_units]
+  float *scores_;                 // [kTiles][tile][panel]
+  float *highest_;                // [kTiles][tile][vector]
+  typename P::Element *weights_;  // [rows][kKeyBlock]
+  float *y_;                      // [rows][y_stride_]
+  float *sum_;                    // [rows][vector]
+  Reference *reference_;          // [rows]
+  Row *row_;                      // [rows]
   int64_t y_stride_;
 };
 
 template <class Product, class T>
 Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, const Part &part, char *shared, char *own, int64_t task)
-    : p_(p), s_(s), part_(part), of_(part.sequence), epilogue_(p), softcap_(p), int8_(p.k.dtype == GA_I8) {
+    : p_(p),
+      s_(s),
+      part_(part),
+      of_(part.sequence),
+      epilogue_(p),
+      softcap_(p),
+      int8_(p.k.dtype == GA_I8),
+      plain_(!int8_ && !softcap_.capped()),
+      masks_(plain_ && kLeastExponent < -149 && softcap_.factor() > 0x1p-100f) {
   h_ = task / part.query_blocks;
   const int64_t block = part.query_blocks - 1 - task % part.query_blocks;  // late rows see most keys: they go first
   row0_ = block * part.query_block;
@@ -117,12 +145,12 @@ Prefill<Product, T>::Prefill(const Problem &p, const Schedule &s, const Part &pa
   const int64_t rows = round_up(rows_, kTile);
   Scratch scratch(own);
   q_ = scratch.take<int32_t>(rows * s.key_units);
-  scores_ = scratch.take<float>(rows * kKeyBlock);
-  weights_ = Product::kPack == 1 ? reinterpret_cast<int32_t *>(scores_) : scratch.take<int32_t>(rows * kKeyBlock / 2);
+  scores_ = scratch.take<float>(kTiles * kTile * kPanel);
+  highest_ = scratch.take<float>(kTiles * kTile * kWidth);
+  weights_ = scratch.take<typename P::Element>(rows * kKeyBlock);
   y_ = scratch.take<float>(rows * y_stride_);
   sum_ = scratch.take<float>(rows * kWidth);
-  block_max_ = scratch.take<float>(rows * kWidth);
-  maximum_ = scratch.take<float>(rows);
+  reference_ = scratch.take<Reference>(rows);
   row_ = scratch.take<Row>(rows);
 }
 
@@ -135,8 +163,7 @@ void Prefill<Product, T>::run() {
   const int64_t begin = row_[0].sees.lo / kKeyBlock * kKeyBlock;
   for (int64_t first = begin; first < end; first += kKeyBlock) {
     const int64_t next = first + kKeyBlock, keys = end < next ? end - first : kKeyBlock;
-    scores(first, keys);
-    softmax(first, keys);
+    weights(first, keys);
     accumulate(first, keys, next < end ? next : begin);
   }
   finish();
@@ -152,9 +179,8 @@ void Prefill<Product, T>::find_rows() {
       sees = visible_keys(p_, of_, ++query);
     }
     row_[r] = {sees, of_.query_row + query, h_ * p_.group + head};
-    maximum_[r] = -__builtin_inff();
+    reference_[r] = Reference(softcap_);
     store(sum_ + r * kWidth, zero());
-    store(block_max_ + r * kWidth, set(-__builtin_inff()));
   }
   // The first product with values sets rows of Y; where there is none, they are 0.
   for (int64_t r = 0; r < rows_; r += kTile)
@@ -182,148 +208,202 @@ void Prefill<Product, T>::load_queries() {
   }
 }
 
+// Where a product leaves room for it, three tiles are under way: while one is multiplied, weights of the one before last are found
+// beside it, and then references follow the scores of the last. Each is a chain of instructions that wait for one another.
 template <class Product, class T>
-void Prefill<Product, T>::scores(int64_t first, int64_t keys) {
-  GA_STAGE(kScores);
-  const int64_t units = s_.key_units;
+void Prefill<Product, T>::weights(int64_t first, int64_t keys) {
+  const bool beside = kBeside && kTile * kPanelVectors <= units_beside(s_.key_units, sizeof(T));
+  Scored last{}, before_last{};
   for (int64_t c = 0; c < keys; c += kPanel) {
     const int64_t key = first + c;
     const int32_t *panel = key_panel(key);
-    Ahead ahead(c + kPanel < keys ? panel + units * kPanel : value_panel(first, 0), units);
+    Ahead ahead(c + kPanel < keys ? panel + s_.key_units * kPanel : value_panel(first, 0), s_.key_units);
     for (int64_t r = 0; r < rows_; r += kTile) {
       const Tile t = tile_at(r);
       if (key >= t.hi || key + kPanel <= t.lo) continue;
-      const bool all = reduces(t, key);
-      const int64_t columns = all ? kPanel : t.hi - key;
-      float *to = scores_ + r * kKeyBlock + c, *row_max = block_max_ + r * kWidth;
-      const int32_t *q = q_ + r * units;
-      all ? multiply_scores<Product, T, true>(t.rows, columns, q, panel, units, to, kKeyBlock, ahead, row_max)
-          : multiply_scores<Product, T, false>(t.rows, columns, q, panel, units, to, kKeyBlock, ahead);
+      const bool whole = plain_ && t.lo_all <= key && key + kPanel <= t.hi_all;
+      Scored now{r, c, t.rows, whole, whole || masks_, last.turn + 1 < kTiles ? last.turn + 1 : 0};
+      if constexpr (kBeside) {
+        if (beside && before_last.rows > 0 && before_last.ready && t.rows == kTile && t.hi - key > kPanel - kWidth) {
+          multiply_tile(now, t, key, panel, ahead, panel_of(before_last));
+        } else {
+          if (before_last.rows > 0) weigh(before_last, first);
+          multiply_tile(now, t, key, panel, ahead, Idle());
+        }
+        if (last.rows > 0) settle(last, first);
+        before_last = last;
+        last = now;
+      } else {
+        multiply_tile(now, t, key, panel, ahead, Idle());
+        settle(now, first);
+        weigh(now, first);
+      }
+      if (t.hi <= key + kPanel) fetch_ends(t);
     }
+  }
+  if (before_last.rows > 0) weigh(before_last, first);
+  if (last.rows > 0) {
+    settle(last, first);
+    weigh(last, first);
   }
 }
 
-// References of a tile's rows before their weights: each is a chain of instructions that wait for one another, so six are under way.
 template <class Product, class T>
-void Prefill<Product, T>::softmax(int64_t first, int64_t keys) {
+template <class Beside>
+GA_ALWAYS_INLINE void Prefill<Product, T>::multiply_tile(const Scored &to, const Tile &t, int64_t key,
+                                                         const int32_t *panel, Ahead &ahead, Beside beside) {
+  GA_STAGE(kScores);
+  const int64_t units = s_.key_units;
+  const int32_t *q = q_ + t.row * units;
+  float *scores = scores_of(to);
+  to.whole
+      ? multiply_scores<Product, T, true>(t.rows, kPanel, q, panel, units, scores, kPanel, ahead, highest_of(to), beside)
+      : multiply_scores<Product, T, false>(t.rows, t.hi - key, q, panel, units, scores, kPanel, ahead, nullptr, beside);
+}
+
+template <class Product, class T>
+GA_ALWAYS_INLINE void Prefill<Product, T>::settle(Scored &s, int64_t first) {
   GA_STAGE(kSoftmax);
-  const int64_t queries_before = part_.query_block / p_.group, heads_before = part_.query_block % p_.group;
-  for (int64_t r = 0; r < rows_; r += kTile) {
-    const Tile t = tile_at(r);
-    if (t.hi <= first || t.lo >= first + keys) continue;
-    for (int64_t i = r; i < r + t.rows; i++) raise_reference(i, t, first, keys);
-    for (int64_t i = r; i < r + t.rows; i++) {
-      int8_ ? weigh_row<true>(i, t, first, keys) : weigh_row<false>(i, t, first, keys);
-      const Row &row = row_[i];
-      if (first + keys < row.sees.hi)
-        continue;  // its end is near: so is that of the task, and the block before comes next
-      epilogue_.prefetch(of_.query_entry, row.query, row.head);
-      if (row0_ == 0) continue;
-      const int64_t head = row.head - heads_before;
-      const bool less = head < h_ * p_.group;
-      prefetch_query(row.query - queries_before - less, less ? head + p_.group : head);
-    }
+  if (!s.ready) return;
+  if (!s.whole) mask(s, first + s.column);
+  for (int i = 0; i < s.rows; i++) {
+    const F highest = load(highest_of(s) + i * kWidth);
+    if (!any_greater(highest, set(reference_[s.row + i].limit))) continue;
+    raise_reference(s.row + i, reduce_max(highest), first, s.column);
+    if (reference_[s.row + i].weights.far_from_zero()) s.ready = false;
   }
 }
 
-// From products with the whole numbers of an int8 cache to scores. Keys that were scaled before would be rounded once per element.
+// Keys that a row does not see get a score of -infinity. Leaves the highest ones as the microkernel does.
 template <class Product, class T>
-void Prefill<Product, T>::scale_row(int64_t row, int64_t first, int64_t lo, int64_t hi) {
-  float *s = scores_ + row * kKeyBlock;
-  const float *scale = key_scales_ + (first - part_.first_packed);
-  for (int64_t j = lo / kWidth * kWidth; j < hi; j += kWidth) store(s + j, mul(load(s + j), load(scale + j)));
-}
-
-// tanh rises, so the maximum that the microkernel left is mapped as the scores are.
-template <class Product, class T>
-void Prefill<Product, T>::cap_row(int64_t row, int64_t lo, int64_t hi) {
-  softcap_.apply(scores_ + row * kKeyBlock, lo, hi);
-  float *reduced = block_max_ + row * kWidth;
-  // Where nothing was reduced it is -infinity, which a scale of 0 would turn into NaN.
-  store(reduced, softcap_.apply(max(set(-3.40282347e38f), load(reduced))));
-}
-
-// The highest score of the row in columns [lo, hi) of the block.
-template <class Product, class T>
-float Prefill<Product, T>::highest_score(int64_t row, const Tile &t, int64_t first, int64_t lo, int64_t hi) const {
-  const float *s = scores_ + row * kKeyBlock;
-  float *reduced = block_max_ + row * kWidth;
+GA_ALWAYS_INLINE void Prefill<Product, T>::mask(const Scored &s, int64_t key) const {
   const F lowest = set(-__builtin_inff());
-  F m = load(reduced);
-  store(reduced, lowest);
-  for (int64_t c = lo / kPanel * kPanel; c < hi; c += kPanel) {
-    if (reduces(t, first + c)) continue;
-    for (int64_t j = c; j < c + kPanel && j < hi; j += kWidth) {
-      F x = load(s + j);
-      if (j < lo || j + kWidth > hi) x = keep_range(x, static_cast<int>(lo - j), static_cast<int>(hi - j), lowest);
-      m = max(m, x);
+  for (int i = 0; i < s.rows; i++) {
+    const auto [lo, hi] = columns_seen(s.row + i, key);
+    F highest = lowest;
+#pragma GCC unroll 8
+    for (int j = 0; j < kPanel; j += kWidth) {
+      float *at = scores_of(s) + i * kPanel + j;
+      const F x = keep_range(load(at), static_cast<int>(lo) - j, static_cast<int>(hi) - j, lowest);
+      store(at, x);
+      highest = max(highest, x);
     }
+    store(highest_of(s) + i * kWidth, highest);
   }
-  return reduce_max(m);
+}
+
+template <class Product, class T>
+GA_ALWAYS_INLINE typename PrefillWeights<Product>::Panel Prefill<Product, T>::panel_of(const Scored &s) const {
+  return {scores_of(s), s.rows, reference_ + s.row, sum_ + s.row * kWidth, weights_ + s.row * kKeyBlock + s.column};
+}
+
+template <class Product, class T>
+GA_ALWAYS_INLINE void Prefill<Product, T>::weigh(const Scored &s, int64_t first) {
+  GA_STAGE(kSoftmax);
+  if (s.ready)
+    panel_of(s).all();
+  else
+    weigh_rows(s.row, s.column, scores_of(s), first);
+}
+
+// The slow way: where masks are left, products are not yet scores, or weights have to be prepared.
+template <class Product, class T>
+void Prefill<Product, T>::weigh_rows(int64_t row, int64_t column, float *scores, int64_t first) {
+  const Tile t = tile_at(row);
+  for (int i = 0; i < t.rows; i++) {
+    const F highest = finish_scores(row + i, scores + i * kPanel, first + column);
+    if (any_greater(highest, set(reference_[row + i].limit)))
+      raise_reference(row + i, reduce_max(highest), first, column);
+  }
+  for (int i = 0; i < t.rows; i++)
+    int8_ ? weigh_row<true>(row + i, scores + i * kPanel, t, first, column)
+          : weigh_row<false>(row + i, scores + i * kPanel, t, first, column);
+}
+
+// From products to scores; returns the highest ones of those that the row sees.
+template <class Product, class T>
+GA_ALWAYS_INLINE F Prefill<Product, T>::finish_scores(int64_t row, float *scores, int64_t key) const {
+  const F lowest = set(-__builtin_inff());
+  const auto [lo, hi] = columns_seen(row, key);
+  if (lo >= hi) return lowest;
+  if (int8_) {  // products with its whole numbers: keys that were scaled before would be rounded once per element
+    const float *scale = key_scales_ + (key - part_.first_packed);
+    for (int64_t j = lo / kWidth * kWidth; j < hi; j += kWidth) store(scores + j, mul(load(scores + j), load(scale + j)));
+  }
+  if (softcap_.capped()) softcap_.apply(scores, lo, hi);
+  F highest = lowest;
+  for (int64_t j = lo / kWidth * kWidth; j < hi; j += kWidth) {
+    F x = load(scores + j);
+    if (j < lo || j + kWidth > hi) x = keep_range(x, static_cast<int>(lo - j), static_cast<int>(hi - j), lowest);
+    highest = max(highest, x);
+  }
+  return highest;
 }
 
 // What the row's weights refer to follows its highest score, and what was summed up before with it.
 template <class Product, class T>
-void Prefill<Product, T>::raise_reference(int64_t row, const Tile &t, int64_t first, int64_t keys) {
-  const auto [lo, hi] = columns_seen(row, first, keys);
-  if (lo >= hi) return;
-  if (int8_) scale_row(row, first, lo, hi);
-  if (softcap_.capped()) cap_row(row, lo, hi);
-  const float block = RowWeights::reference(highest_score(row, t, first, lo, hi), softcap_) - headroom(int8_);
-  const float maximum = maximum_[row];
-  if (!(block > maximum + kRescaleAt)) return;
-  maximum_[row] = block;
-  if (maximum == -__builtin_inff()) return;
-  const F shrink = exp2<kFine>(set(maximum - block));
+void Prefill<Product, T>::raise_reference(int64_t row, float highest, int64_t first, int64_t column) {
+  Reference &reference = reference_[row];
+  const float before = reference.maximum, wanted = RowWeights::reference(highest, softcap_) - headroom(int8_);
+  if (!(wanted > before + kRescaleAt)) return;
+  const float above = headroom(int8_) + kRescaleAt;
+  if (before == -__builtin_inff()) return reference.set(softcap_, wanted, above);
+  const float rise = nearest_whole(wanted - before);  // weights in 16 bits shrink exactly
+  reference.set(softcap_, before + rise, above);
+  const F shrink = scale_by_power(set(1.0f), clamp_exponent(set(-rise)));
   float *y = y_ + row * y_stride_, *sum = sum_ + row * kWidth;
-  for (int64_t d = 0; d < y_stride_; d += kWidth) store(y + d, mul(load(y + d), shrink));
+  if (row_[row].sees.lo < first)
+    for (int64_t d = 0; d < y_stride_; d += kWidth) store(y + d, mul(load(y + d), shrink));
   store(sum, mul(load(sum), shrink));
+  for (int64_t j = 0; j < column; j += 2 * kWidth) P::multiply_both(weights_ + row * kKeyBlock + j, shrink);
 }
 
-// Weights of keys key .. key + 2 vectors.
-template <class Product, class T>
-void Prefill<Product, T>::store_weights(int64_t row, int64_t key, F low, F high) {
-#ifdef GA_NATIVE_BF16
-  if constexpr (Product::kPack == 2)
-    return store_units(weights_ + (static_cast<uint64_t>(row * kKeyBlock + key) >> 1), pack_pairs(low, high));
-#endif
-  store(scores_ + row * kKeyBlock + key, low);
-  store(scores_ + row * kKeyBlock + key + kWidth, high);
-}
-
+// Some rows of the tile may not see some keys of the panel: their weights are 0.
 template <class Product, class T>
 template <bool int8>
-void Prefill<Product, T>::weigh_row(int64_t row, const Tile &t, int64_t first, int64_t keys) {
+void Prefill<Product, T>::weigh_row(int64_t row, float *scores, const Tile &t, int64_t first, int64_t column) {
   constexpr int64_t step = 2 * kWidth;
-  // Columns that this row sees, and those that the tile multiplies: between the two, weights are 0.
-  const auto [lo, hi] = columns_seen(row, first, keys);
-  const int64_t end = first + keys;
-  const int64_t tile_lo = ((t.lo > first ? t.lo : first) - first) / step * step;
-  const int64_t tile_hi = round_up((t.hi < end ? t.hi : end) - first, step);
-
-  float *s = scores_ + row * kKeyBlock;
-  RowWeights weights(softcap_, maximum_[row]);
-  weights.prepare(s, tile_lo, tile_hi);
+  const int64_t key = first + column;
+  const auto [lo, hi] = columns_seen(row, key);
+  const int64_t tile_lo = t.lo > key ? (t.lo - key) / step * step : 0;
+  const int64_t tile_hi = t.hi < key + kPanel ? round_up(t.hi - key, step) : kPanel;
+  RowWeights weights = reference_[row].weights;
+  weights.prepare(scores, tile_lo, tile_hi);
   const auto mask = [&](int64_t j, F &low, F &high) {
     if (lo <= j && j + step <= hi) return;
     low = keep_range(low, static_cast<int>(lo - j), static_cast<int>(hi - j), zero());
     high = keep_range(high, static_cast<int>(lo - j) - kWidth, static_cast<int>(hi - j) - kWidth, zero());
   };
-  F even = zero(), odd = zero();
+  F sum = zero();
   for (int64_t j = tile_lo; j < tile_hi; j += step) {
-    F low = weights(load(s + j)), high = weights(load(s + j + kWidth));
+    F w[] = {load(scores + j), load(scores + j + kWidth)};
+    weights.apply(w);
+    auto &[low, high] = w;
     mask(j, low, high);
-    even = add(even, low);
-    odd = add(odd, high);
+    sum = add(sum, add(low, high));
     if constexpr (int8) {
-      const float *scale = value_scales_ + (first - part_.first_packed) + j;
+      const float *scale = value_scales_ + (key - part_.first_packed) + j;
       low = mul(low, load(scale));
       high = mul(high, load(scale + kWidth));
       mask(j, low, high);  // scales of keys that this row does not see may be anything
     }
-    store_weights(row, j, low, high);
+    P::store_both(weights_ + row * kKeyBlock + column + j, low, high);
   }
-  store(sum_ + row * kWidth, add(load(sum_ + row * kWidth), add(even, odd)));
+  store(sum_ + row * kWidth, add(load(sum_ + row * kWidth), sum));
+}
+
+// The rows' last keys were weighed: their gates are near, as is the end of the task, whose block of rows is followed by the one before.
+template <class Product, class T>
+GA_ALWAYS_INLINE void Prefill<Product, T>::fetch_ends(const Tile &t) const {
+  const int64_t queries_before = part_.query_block / p_.group, heads_before = part_.query_block % p_.group;
+  for (int64_t r = t.row; r < t.row + t.rows; r++) {
+    const Row &row = row_[r];
+    epilogue_.prefetch(of_.query_entry, row.query, row.head);
+    if (row0_ == 0) continue;
+    const int64_t head = row.head - heads_before;
+    const bool less = head < h_ * p_.group;
+    prefetch_query(row.query - queries_before - less, less ? head + p_.group : head);
+  }
 }
 
 template <class Product, class T>
@@ -359,7 +439,7 @@ void Prefill<Product, T>::accumulate(int64_t first, int64_t keys, int64_t next) 
           continue;
         }
         const int64_t unit = low / pack, n = (high - low) / pack, columns = p_.head_dim_v - column;
-        const int32_t *weights = weights_ + r * stride + unit, *at = values + unit * kPanel, *fetch = ahead.take(n);
+        const int32_t *weights = weights_of(r) + unit, *at = values + unit * kPanel, *fetch = ahead.take(n);
         float *y = y_ + r * y_stride_ + column;
         begins ? multiply<Product, kStore>(t.rows, columns, weights, stride, at, n, y, y_stride_, fetch)
                : multiply<Product, kAccumulate>(t.rows, columns, weights, stride, at, n, y, y_stride_, fetch);
@@ -380,7 +460,7 @@ void Prefill<Product, T>::accumulate_exactly(const Tile &t, int64_t first, int64
     const int64_t hi = sees.hi - first < to ? sees.hi - first : to;
     if (lo >= hi) continue;
     float *y = y_ + r * y_stride_ + column;
-    const int32_t *weights = weights_ + r * stride;
+    const int32_t *weights = weights_of(r);
     if constexpr (Product::kUnitsAtOnce > 1) {
       Product::multiply_row(columns, weights, values, lo, hi, y);
       continue;
@@ -412,7 +492,7 @@ void Prefill<Product, T>::finish() {
   GA_STAGE(kRowEnds);
   for (int64_t r = 0; r < rows_; r++)
     epilogue_.finish(of_.query_entry, row_[r].query, row_[r].head, y_ + r * y_stride_,
-                     reduce_add(load(sum_ + r * kWidth)), maximum_[r]);
+                     reduce_add(load(sum_ + r * kWidth)), reference_[r].maximum);
 }
 
 template <class Product, class T>

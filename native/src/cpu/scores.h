@@ -6,20 +6,33 @@
 
 namespace ga::GA_ISA {
 
-// q [rows][units], keys: a packed panel. reduce: row_max [rows x vector] = max(row_max, the columns).
+constexpr int64_t chains_of(int64_t units) { return units <= 2 * kChainTerms ? 2 : 4; }
+// Dimensions that all chains of sums go through together.
+constexpr int64_t segment_of(int64_t units) { return ceil_div(units, ceil_div(units, chains_of(units) * kChainTerms)); }
+// How many units are multiplied in one go: those of the first chain, where scores are sums of chains.
+constexpr int64_t units_beside(int64_t units, int element_bytes) {
+  return element_bytes < 4 ? units : segment_of(units) / chains_of(units);
+}
+
+// q [rows][units], keys: a packed panel. reduce: row_max [rows x vector] = the highest of each row's vectors.
 //
 // One sum over all of head_dim would be rounded too often for the error bound of f32, most of all where a few neighboring dimensions
 // make up the score. So chains of sums take every second or fourth dimension, and form two halves that meet at the end.
-template <class Product, class T, bool reduce>
+//
+// beside: of a whole tile, and of units_beside steps at most.
+template <class Product, class T, bool reduce, class Beside = Idle>
 static inline void multiply_scores(int rows, int64_t columns, const int32_t *q, const int32_t *keys, int64_t units,
-                                   float *c, int64_t ldc, Ahead &ahead, float *row_max = nullptr) {
+                                   float *c, int64_t ldc, Ahead &ahead, float *row_max = nullptr, Beside beside = {}) {
   if constexpr (sizeof(T) < 4) {  // their bounds leave room for it
-    multiply<Product, reduce ? kStoreMax : kStore>(rows, columns, q, units, keys, units, c, ldc, ahead.take(units),
-                                                   row_max);
+    constexpr Finish finish = reduce ? kStoreMax : kStore;
+    if constexpr (std::is_same_v<Beside, Idle>)
+      multiply<Product, finish>(rows, columns, q, units, keys, units, c, ldc, ahead.take(units), row_max);
+    else
+      multiply<Product, finish>(rows, columns, q, units, keys, units, c, ldc, ahead.take(units), row_max, 1, nullptr,
+                                beside);
   } else {
     float half[kTileRows * kPanel];
-    const int64_t chains = units <= 2 * kChainTerms ? 2 : 4;
-    const int64_t segment = ceil_div(units, ceil_div(units, chains * kChainTerms));
+    const int64_t chains = chains_of(units), segment = segment_of(units);
     for (int64_t first = 0; first < units; first += segment)
       for (int64_t chain = 0; chain < chains; chain++) {
         const int64_t end = units - first < segment ? units - first : segment, n = ceil_div(end - chain, chains);
@@ -33,7 +46,9 @@ static inline void multiply_scores(int rows, int64_t columns, const int32_t *q, 
         else if (last)
           multiply<Product, reduce ? kJoinMax : kJoin>(rows, columns, a, units, b, n, c, ldc, fetch, row_max, chains,
                                                        half);
-        else if (first == 0 && chain < 2)
+        else if (first == 0 && chain == 0)
+          multiply<Product, kStore>(rows, columns, a, units, b, n, sums, stride, fetch, nullptr, chains, nullptr, beside);
+        else if (first == 0 && chain == 1)
           multiply<Product, kStore>(rows, columns, a, units, b, n, sums, stride, fetch, nullptr, chains);
         else
           multiply<Product, kAccumulate>(rows, columns, a, units, b, n, sums, stride, fetch, nullptr, chains);

@@ -16,11 +16,13 @@ class Softcap {
     const double factor = natural_ * kLog2EDouble;
     factor_ = static_cast<float>(factor);
     factor_low_ = static_cast<float>(factor - factor_);
+    inverse_ = 1 / factor_;
   }
 
   bool capped() const { return capped_; }
   float factor() const { return factor_; }           // of what scores hold, into powers of two
   float factor_low() const { return factor_low_; }   // what it was rounded by
+  float inverse() const { return inverse_; }         // of factor: infinite where that is 0
   float natural_factor() const { return natural_; }  // and into powers of e
 
   GA_ALWAYS_INLINE F apply(F product) const { return tanh(mul(product, set(before_))); }
@@ -40,7 +42,7 @@ class Softcap {
   }
 
   bool capped_;
-  float before_, natural_, factor_, factor_low_;
+  float before_, natural_, factor_, factor_low_, inverse_;
 };
 
 }  // namespace ga::GA_ISA

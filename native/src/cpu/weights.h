@@ -9,6 +9,10 @@ namespace ga::GA_ISA {
 // below the largest value as with other caches.
 constexpr float headroom(bool int8) { return int8 ? 24 : 0; }
 
+// Added and taken away again, leaves the nearest whole number.
+constexpr float kWhole = 0x1.8p23f;
+GA_INLINE float nearest_whole(float x) { return (x + kWhole) - kWhole; }
+
 // Fine ones take the fraction of an exponent from the exact product of factor and score: rounded first, the exponent would err by
 // more the farther it is from 0. For that their reference lies halfway between two whole numbers.
 template <Precision P>
@@ -18,39 +22,58 @@ class Weights {
       : factor_(softcap.factor()),
         low_(softcap.factor_low()),
         minus_(reference == -__builtin_inff() ? -0.5f : -reference),
-        lowest_((kLeastExponent - minus_) / factor_) {
+        start_(minus_ - 0.5f + kWhole),
+        lowest_((kLeastExponent - minus_) * softcap.inverse()) {
     if (!(lowest_ > -3.40282347e38f)) lowest_ = -3.40282347e38f;  // a factor of 0
   }
 
   // The reference for scores of up to `highest`.
   static float reference(float highest, const Softcap &softcap) {
     const float x = highest * softcap.factor();
-    return P == kFine ? (x + kWhole) - kWhole + 0.5f : x;
+    return P == kFine ? nearest_whole(x) + 0.5f : x;
   }
+
+  // Whether halves and their sums would not be exact. Nor are the scores.
+  bool far_from_zero() const { return P == kFine && __builtin_fabsf(minus_) >= 0x1p20f; }
 
   // To be called once for scores [from, to) and what else is in their vectors.
   GA_ALWAYS_INLINE void prepare(float *scores, int64_t from, int64_t to) {
-    // Farther from 0, halves and their sums would not be exact. Nor are the scores.
-    if (P == kCoarse || __builtin_fabsf(minus_) < 0x1p20f) return;
+    if (!far_from_zero()) return;
     for (int64_t j = from / kWidth * kWidth; j < to; j += kWidth)
       store(scores + j, add(fma(load(scores + j), set(factor_), set(minus_)), set(0.5f)));
     factor_ = 1;
     low_ = 0;
     minus_ = -0.5f;
+    start_ = kWhole - 1;
     lowest_ = kLeastExponent;
   }
 
+  // Scores to weights.
+  template <int n>
+  GA_ALWAYS_INLINE void apply(F (&s)[n]) const {
+    F x[n];
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) {
+      if constexpr (P == kCoarse) {
+        x[i] = clamp_exponent(fma(s[i], set(factor_), set(minus_)));
+        s[i] = fraction(x[i]);
+      } else {
+        s[i] = max(set(lowest_), s[i]);  // this order keeps a NaN
+        x[i] = sub(fma(s[i], set(factor_), set(start_)), set(kWhole));
+        s[i] = fma(s[i], set(low_), fnma(s[i], set(-factor_), sub(set(minus_), x[i])));
+      }
+    }
+    power_of_two<P>(x, s);
+  }
+
   GA_ALWAYS_INLINE F operator()(F score) const {
-    if constexpr (P == kCoarse) return exp2<kCoarse>(fma(score, set(factor_), set(minus_)));
-    const F s = max(set(lowest_), score);  // this order keeps a NaN
-    const F whole = sub(fma(s, set(factor_), set(minus_ - 0.5f + kWhole)), set(kWhole));
-    return power_of_two<P>(whole, fma(s, set(low_), fnma(s, set(-factor_), sub(set(minus_), whole))));
+    F weight[] = {score};
+    apply(weight);
+    return weight[0];
   }
 
  private:
-  static constexpr float kWhole = 0x1.8p23f;  // added and taken away again, leaves the nearest whole number
-
-  float factor_, low_, minus_, lowest_;
+  float factor_, low_, minus_, start_, lowest_;
 };
 
 }  // namespace ga::GA_ISA

@@ -13,7 +13,8 @@ using U = __m256i;  // 32-bit units: one f32
 constexpr int kWidth = 8;
 constexpr int kPanelVectors = 2;  // the microkernel's tile: 6 x 2 accumulators of 16 registers
 constexpr int kFold = 2;
-constexpr int kChainTerms = 32;  // of a score in f32, that one register sums up
+constexpr int kChainTerms = 32;        // of a score in f32, that one register sums up
+constexpr bool kWeighsBeside = false;  // a product takes all registers
 
 #define GA_INLINE static inline __attribute__((always_inline))
 

@@ -10,10 +10,11 @@ namespace ga::GA_ISA {
 using F = __m512;
 using U = __m512i;  // 32-bit units: one f32, or two bf16
 
-constexpr int kWidth = 16;        // f32 lanes of a vector
-constexpr int kPanelVectors = 4;  // columns of the microkernel's tile: 6 x 4 accumulators of 32 registers
-constexpr int kFold = 4;          // dot products that decode sums up together
-constexpr int kChainTerms = 32;   // of a score in f32, that one register sums up
+constexpr int kWidth = 16;            // f32 lanes of a vector
+constexpr int kPanelVectors = 4;      // columns of the microkernel's tile: 6 x 4 accumulators of 32 registers
+constexpr int kFold = 4;              // dot products that decode sums up together
+constexpr int kChainTerms = 32;       // of a score in f32, that one register sums up
+constexpr bool kWeighsBeside = true;  // registers are left for a softmax beside a product
 
 #define GA_INLINE static inline __attribute__((always_inline))
 
@@ -168,6 +169,11 @@ GA_INLINE U pack_pairs(F low, F high) { return reinterpret_cast<U>(_mm512_cvtne2
 GA_INLINE U pair_up(F low, F high) { return _mm512_or_si512(_mm512_srli_epi32(as_units(low), 16), as_units(high)); }
 GA_INLINE F low_halves(U x) { return as_floats(_mm512_slli_epi32(x, 16)); }
 GA_INLINE F high_halves(U x) { return as_floats(_mm512_and_si512(x, _mm512_set1_epi32(static_cast<int>(0xffff0000u)))); }
+// Each of both halves times a power of two.
+GA_INLINE U multiply_pairs(U x, F power) {
+  const F high = mul(high_halves(x), power);
+  return pair_up(mul(low_halves(x), power), as_floats(as_units(high_halves(as_units(high)))));
+}
 #endif
 
 #if defined(GA_NATIVE_BF16) && defined(__AVX512VBMI__)

@@ -13,7 +13,8 @@ using U = int32x4_t;  // 32-bit units: one f32
 constexpr int kWidth = 4;
 constexpr int kPanelVectors = 4;  // the microkernel's tile: 6 x 4 accumulators of 32 registers
 constexpr int kFold = 4;
-constexpr int kChainTerms = 32;  // of a score in f32, that one register sums up
+constexpr int kChainTerms = 32;        // of a score in f32, that one register sums up
+constexpr bool kWeighsBeside = false;  // not measured
 
 #define GA_INLINE static inline __attribute__((always_inline))
 

@@ -10,7 +10,8 @@ namespace ga::GA_ISA {
 constexpr int kWidth = 4;
 constexpr int kPanelVectors = 2;
 constexpr int kFold = 2;
-constexpr int kChainTerms = 16;  // a product is rounded before it is added
+constexpr int kChainTerms = 16;        // a product is rounded before it is added
+constexpr bool kWeighsBeside = false;  // a product takes all registers
 
 using F = float __attribute__((vector_size(16)));
 using U = uint32_t __attribute__((vector_size(16)));  // 32-bit units: one f32

@@ -16,7 +16,7 @@ constexpr int kTileRows = 6;
 constexpr int kPanel = kPanelVectors * kWidth;  // columns of a packed panel
 constexpr int kLineUnits = 16;                  // units of a cache line
 
-// Rows of a task of prefill, at most. The more, the more often a panel is used that came from a farther cache; but their scores should stay in
+// Rows of a task of prefill, at most. The more, the more often a panel is used that came from a farther cache; but their weights should stay in
 // the second, which has 1 MiB where vectors have 512 bits, and often half of that elsewhere.
 constexpr int kRowsPerTask = kWidth == 16 ? 258 : 198;
 

@@ -118,12 +118,15 @@ class Pass {
       scores_again_.push_back(cap > 0 ? cap * tanhs_.back() : again);
       highest = std::max(highest, scores_.back());
     }
-    Real sum = sink == -infinity ? 0 : std::exp(sink - highest);
-    for (const Real s : scores_) sum += std::exp(s - highest);
+    Real sum = sink == -infinity ? 0 : std::exp(kept(sink - highest));
+    for (Real &s : scores_) {
+      s = kept(s - highest);  // beside a sink far above, that rounding is most of a score's error
+      sum += std::exp(s);
+    }
     const Real lse = sum == 0 ? -infinity : kept(highest + std::log(sum));
     std::vector<Real> y(dim_v), dy(dim_v);
     for (size_t n = 0; n < scores_.size(); ++n) {
-      const Real weight = stored(std::exp(scores_[n] - highest) / sum);
+      const Real weight = stored(std::exp(scores_[n]) / sum);
       const Real *v = o_.v.row(b, range.first + static_cast<int64_t>(n), kv);
       for (size_t d = 0; d < dim_v; ++d) y[d] += weight * v[d];
     }

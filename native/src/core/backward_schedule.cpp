@@ -98,11 +98,11 @@ int64_t products_bytes(const BackwardProblem &p, const Geometry &g, const Backwa
     own.take(rows / s.pack + 16, columns * 4);        // Q, transposed
     own.take(rows / s.pack + 16, value_columns * 4);  // dY, transposed
   }
-  own.take(2 * s.tile_rows, g.panel * 4);  // S and dP of a tile
-  own.take(rows, 4);                       // L
-  own.take(rows, 4);                       // Delta
-  own.take(rows, 2 * 8);                   // the keys it sees
-  own.take(rows, 2 * 8);                   // of the block
+  own.take(2 * kBackwardTiles * s.tile_rows, g.panel * 4);  // S and dP of a tile
+  own.take(rows, 4);                                        // L
+  own.take(rows, 4);                                        // Delta
+  own.take(rows, 2 * 8);                                    // the keys it sees
+  own.take(rows, 2 * 8);                                    // of the block
   own.take(kBackwardZeros, 4);
   return own.total();
 }

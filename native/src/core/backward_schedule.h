@@ -17,6 +17,7 @@ constexpr int64_t kBackwardBlocks = 4;      // of keys per task, at most,
 constexpr int kBackwardTasksPerThread =
     8;  // and fewer where that leaves less than so many tasks: the first keys meet most rows
 constexpr int64_t kBackwardQueryBlock = 96;  // packed query rows per step; 16-bit pairs: twice as many
+constexpr int64_t kBackwardTiles = 2;        // of S and dP that are under way at once, at most
 constexpr int64_t kBackwardRows = 32;        // positions per task of the rows
 constexpr int64_t kBackwardZeros = 512;      // floats: a row of the largest head_dim
 constexpr int64_t kTicketBytes = 64;         // how many key blocks a query block of dQ has: a cache line of its own

@@ -13,9 +13,8 @@
 #include "core/thread_pool.h"
 #include "cpu/backward_blank.h"
 #include "cpu/backward_fetch.h"
-#include "cpu/backward_queries.h"
+#include "cpu/backward_weights.h"
 #include "cpu/scores.h"
-#include "cpu/softcap.h"
 
 namespace ga::GA_ISA {
 namespace {
@@ -36,6 +35,8 @@ class Backward {
  private:
   using Queries = BackwardQueries<Product, T>;
   using Tile = typename Queries::Tile;
+  using Weights = BackwardWeights<Product, T>;
+  using Scored = typename Weights::Scored;
   static constexpr int64_t kPack = Queries::kPack, kTile = Queries::kTile, kStep = Queries::kStep;
   static constexpr bool kSteps = Queries::kSteps;
 
@@ -53,12 +54,8 @@ class Backward {
     zero_from(panel, dims / kPack * kPanel, units * kPanel);
   }
   void weights();
-  void score(const Tile &t, int64_t panel, int64_t columns);
-  template <bool masked, bool capped>
-  void weigh(const Tile &t, int64_t panel, int64_t columns);
-  template <bool masked, bool capped>
-  void weigh_vector(int64_t row, int64_t at, int64_t key, F &p, F &ds) const;
-  void zero_weights(const Tile &t, int64_t panel, int64_t at);
+  template <class Beside>
+  void score(const Scored &s, Beside beside);
   void plan_fetches(int64_t query_block, int64_t turn, bool first, bool last);
   void add_to_keys();
   void add_to_keys(const int32_t *weights, const int32_t *rows_by_dims, int64_t dims, bool safe, float *to,
@@ -83,23 +80,20 @@ class Backward {
   const BackwardSchedule &s_;
   const BackwardPart &part_;
   const Sequence &of_;
-  const Softcap softcap_;
   const int64_t h_, task_;
   int64_t blocks_;  // of keys
   Keys block_[kBackwardBlocks];
   Keys *at_ = block_;  // the one that meets the rows
   bool needs_ds_;
-  int64_t ld_, ld_rows_, dk_stride_, dv_stride_;
+  int64_t dk_stride_, dv_stride_;
 
   float *dq_;
   char *tickets_;
 
-  int32_t *weights_, *ds_;        // P, dS: [rows / pack][ld]
-  int32_t *ds_rows_;              // [rows][ld_rows], pairs of keys; for f32 the same as ds_
-  float *score_tile_, *dp_tile_;  // [tile][panel]
   float *zeros_;
 
   Queries rows_;
+  Weights weights_;
   BackwardFetch fetch_;
 };
 
@@ -110,10 +104,10 @@ Backward<Product, T>::Backward(const BackwardProblem &p, const BackwardSchedule 
       s_(s),
       part_(part),
       of_(part.sequence),
-      softcap_(p),
       h_(head),
       task_(task),
       rows_(p, s, part, shared, head),
+      weights_(Softcap(p), rows_),
       fetch_(p, s, part, head, shared + s.dy_offset, p.head_dim_v * int64_t{sizeof(typename Queries::Stored)}) {
   const int64_t first_block = task * s.blocks_per_task, blocks_left = part.key_blocks - first_block;
   blocks_ = blocks_left < s.blocks_per_task ? blocks_left : s.blocks_per_task;
@@ -122,9 +116,6 @@ Backward<Product, T>::Backward(const BackwardProblem &p, const BackwardSchedule 
 
   const int64_t keys = s.key_block, columns = round_up(p.head_dim, kPanel),
                 value_columns = round_up(p.head_dim_v, kPanel);
-  const int64_t rows = rows_.capacity + 8;
-  ld_ = keys + 16;  // not a power of two: rows of a column would share few sets of the cache
-  ld_rows_ = kPack == 2 ? keys / 2 + 16 : ld_;
   dk_stride_ = columns;
   dv_stride_ = value_columns;
   Scratch scratch(own);
@@ -141,14 +132,10 @@ Backward<Product, T>::Backward(const BackwardProblem &p, const BackwardSchedule 
                  scratch.take<float>((keys + 16) * value_columns)};
   }
   rows_.take(scratch);
-  weights_ = scratch.take<int32_t>(rows / kPack * ld_);
-  ds_ = scratch.take<int32_t>(rows / kPack * ld_);
-  ds_rows_ = kPack == 2 ? scratch.take<int32_t>(rows * ld_rows_) : ds_;
-  score_tile_ = scratch.take<float>(2 * kTile * kPanel);
-  dp_tile_ = score_tile_ + kTile * kPanel;
+  weights_.take(scratch, keys);
   zeros_ = scratch.take<float>(kBackwardZeros);
   needs_ds_ = p.dq.data || p.dk.data;
-  if (!needs_ds_) fill_zero(dp_tile_, kTile * kPanel);
+  if (!needs_ds_) weights_.without_dp();
 }
 
 template <class Product, class T>
@@ -159,8 +146,8 @@ void Backward<Product, T>::run() {
   if (of_.keys == 0) return;
   for (at_ = block_; at_ < block_ + blocks_; at_++) {
     load_keys();
-    fill_zero(at_->dk, kSteps ? dk_stride_ * ld_ : at_->keys * dk_stride_);
-    fill_zero(at_->dv, kSteps ? dv_stride_ * ld_ : at_->keys * dv_stride_);
+    fill_zero(at_->dk, kSteps ? dk_stride_ * weights_.ld : at_->keys * dk_stride_);
+    fill_zero(at_->dv, kSteps ? dv_stride_ * weights_.ld : at_->keys * dv_stride_);
   }
   for (int64_t i = part_.query_blocks - 1; i >= 0; i--) {
     const KeyBlocks seen = key_blocks_of(p_, s_, part_, i);
@@ -187,11 +174,11 @@ void Backward<Product, T>::run() {
 template <class Product, class T>
 void Backward<Product, T>::add_to_keys() {
   if constexpr (kSteps) {
-    if (p_.dv.data) add_steps_to_keys(weights_, rows_.dy_by_dims, rows_.dy_dims, p_.head_dim_v, rows_.dy_safe, at_->dv);
-    if (p_.dk.data) add_steps_to_keys(ds_, rows_.q_by_dims, rows_.q_dims, p_.head_dim, rows_.q_safe, at_->dk);
+    if (p_.dv.data) add_steps_to_keys(weights_.p, rows_.dy_by_dims, rows_.dy_dims, p_.head_dim_v, rows_.dy_safe, at_->dv);
+    if (p_.dk.data) add_steps_to_keys(weights_.ds, rows_.q_by_dims, rows_.q_dims, p_.head_dim, rows_.q_safe, at_->dk);
   } else {
-    if (p_.dv.data) add_to_keys(weights_, rows_.dy_by_dims, p_.head_dim_v, rows_.dy_safe, at_->dv, dv_stride_);
-    if (p_.dk.data) add_to_keys(ds_, rows_.q_by_dims, p_.head_dim, rows_.q_safe, at_->dk, dk_stride_);
+    if (p_.dv.data) add_to_keys(weights_.p, rows_.dy_by_dims, p_.head_dim_v, rows_.dy_safe, at_->dv, dv_stride_);
+    if (p_.dk.data) add_to_keys(weights_.ds, rows_.q_by_dims, p_.head_dim, rows_.q_safe, at_->dk, dk_stride_);
   }
 }
 
@@ -219,112 +206,55 @@ void Backward<Product, T>::load_keys() {
   }
 }
 
+// Where a product leaves room for it, P and dS of a tile are found beside the next one's.
 template <class Product, class T>
 void Backward<Product, T>::weights() {
+  const bool beside = Weights::kBeside && needs_ds_ && Weights::Steps::kCount <= s_.value_units;
+  Scored last{};
   for (int64_t c = 0; c < at_->keys; c += kPanel) {
     for (int64_t r = 0; r < rows_.count; r += kTile) {
       const Tile t = rows_.tile_at(r);
       if (t.hi <= c || t.lo >= c + kPanel || t.lo >= t.hi) {
-        zero_weights(t, c, 0);
+        weights_.clear(t, c, 0);
         continue;
       }
       const bool all = t.lo_all <= c && c + kPanel <= t.hi_all;
       const int64_t columns = all || t.hi - c > kPanel ? kPanel : t.hi - c;
-      score(t, c, columns);
-      if (softcap_.capped())
-        all ? weigh<false, true>(t, c, kPanel) : weigh<true, true>(t, c, columns);
-      else
-        all ? weigh<false, false>(t, c, kPanel) : weigh<true, false>(t, c, columns);
+      const Scored now{t, c, columns, all, weights_.turn_after(last.turn)};
+      if constexpr (Weights::kBeside) {
+        if (beside && last.t.rows > 0 && weights_.in_steps(last) && t.rows == kTile && columns > kPanel - kWidth) {
+          score(now, typename Weights::Steps(weights_, last));
+        } else {
+          if (last.t.rows > 0) weights_.weigh(last);
+          score(now, Idle());
+        }
+        last = now;
+      } else {
+        score(now, Idle());
+        weights_.weigh(now);
+      }
     }
   }
+  if (last.t.rows > 0) weights_.weigh(last);
 }
 
 // S and dP of a tile of rows by a panel of keys.
 template <class Product, class T>
-void Backward<Product, T>::score(const Tile &t, int64_t panel, int64_t columns) {
+template <class Beside>
+GA_ALWAYS_INLINE void Backward<Product, T>::score(const Scored &s, Beside beside) {
   GA_STAGE(kScores);
-  const int32_t *keys = at_->by_dims + panel * s_.key_units, *values = at_->values_by_dims + panel * s_.value_units;
+  const int32_t *keys = at_->by_dims + s.panel * s_.key_units, *values = at_->values_by_dims + s.panel * s_.value_units;
   Ahead ahead(values, s_.key_units);
-  multiply_scores<Product, T, false>(t.rows, columns, rows_.q + t.row * s_.key_units, keys, s_.key_units, score_tile_,
-                                     kPanel, ahead);
-  if (needs_ds_)
-    multiply<Product, kStore>(t.rows, columns, rows_.dy + t.row * s_.value_units, s_.value_units, values, s_.value_units,
-                              dp_tile_, kPanel, keys);
-}
-
-// P and dS of keys key to key + vector of the block, from column at of the tile.
-template <class Product, class T>
-template <bool masked, bool capped>
-GA_ALWAYS_INLINE void Backward<Product, T>::weigh_vector(int64_t row, int64_t at, int64_t key, F &p, F &ds) const {
-  const int64_t in_tile = row % kTile * kPanel + at;
-  F s = load(score_tile_ + in_tile);
-  F slope = zero();
-  if constexpr (capped) {
-    s = softcap_.apply(s);
-    slope = fnma(s, s, set(1.0f));
-  }
-  // In f32 the difference is formed before it goes to powers of two: L may be large, and would be rounded once more. The score is
-  // rounded as it was in L where one key had all the weight.
-  p = kPack == 2 ? exp2<kCoarse>(fma(s, set(softcap_.factor()), set(-rows_.lse[row])))
-                 : exp_negative_to_zero(sub(set(rows_.lse[row]), mul(s, set(softcap_.natural_factor()))));
-  ds = mul(p, sub(load(dp_tile_ + in_tile), set(rows_.delta[row])));
-  if constexpr (capped) ds = mul(ds, slope);
-  if constexpr (masked) {
-    const int lo = static_cast<int>(rows_.sees[row].lo - key), hi = static_cast<int>(rows_.sees[row].hi - key);
-    p = keep_range(p, lo, hi, zero());
-    ds = keep_range(ds, lo, hi, zero());
-  }
-}
-
-template <class Product, class T>
-template <bool masked, bool capped>
-void Backward<Product, T>::weigh(const Tile &t, int64_t panel, int64_t columns) {
-  GA_STAGE(kSoftmax);
-  constexpr int64_t step = kPack * kWidth;
-  int64_t at = 0;
-  for (; at < columns; at += step)
-    for (int64_t row = t.row; row < t.row + t.rows; row += kPack) {
-      const int64_t to = row / kPack * ld_ + panel + at;
-      if constexpr (kPack == 1) {
-        F p, ds;
-        weigh_vector<masked, capped>(row, at, panel + at, p, ds);
-        store_units(weights_ + to, as_units(p));
-        store_units(ds_ + to, as_units(ds));
-      }
-#ifdef GA_NATIVE_BF16
-      if constexpr (kPack == 2) {  // two rows, two vectors: pairs of keys as they come, pairs of rows interleaved
-        F p[4], ds[4];
-        for (int i = 0; i < 4; i++)
-          weigh_vector<masked, capped>(row + i / 2, at + i % 2 * kWidth, panel + at + i % 2 * kWidth, p[i], ds[i]);
-        const U even = pack_pairs(ds[0], ds[1]), odd = pack_pairs(ds[2], ds[3]);
-        store_units(ds_rows_ + row * ld_rows_ + (panel + at) / 2, even);
-        store_units(ds_rows_ + (row + 1) * ld_rows_ + (panel + at) / 2, odd);
-        U low, high;
-        interleave(even, odd, low, high);
-        store_units(ds_ + to, low);
-        store_units(ds_ + to + kWidth, high);
-        interleave(pack_pairs(p[0], p[1]), pack_pairs(p[2], p[3]), low, high);
-        store_units(weights_ + to, low);
-        store_units(weights_ + to + kWidth, high);
-      }
-#endif
-    }
-  if (at < kPanel) zero_weights(t, panel, at);
-}
-
-// Columns from `at` on of the panel.
-template <class Product, class T>
-void Backward<Product, T>::zero_weights(const Tile &t, int64_t panel, int64_t at) {
-  for (int64_t row = t.row; row < t.row + t.rows; row += kPack)
-    for (int64_t j = at; j < kPanel; j += kWidth) {
-      const int64_t to = row / kPack * ld_ + panel + j;
-      store_units(weights_ + to, zero_units());
-      store_units(ds_ + to, zero_units());
-    }
-  if (kPack == 1) return;
-  for (int64_t row = t.row; row < t.row + t.rows; row++)
-    for (int64_t j = at; j < kPanel; j += kPack * kWidth)
-      store_units(ds_rows_ + row * ld_rows_ + (panel + j) / 2, zero_units());
+  multiply_scores<Product, T, false>(s.t.rows, s.columns, rows_.q + s.t.row * s_.key_units, keys, s_.key_units,
+                                     weights_.scores_of(s), kPanel, ahead);
+  if (!needs_ds_) return;
+  const int32_t *dy = rows_.dy + s.t.row * s_.value_units;
+  if constexpr (std::is_same_v<Beside, Idle>)
+    multiply<Product, kStore>(s.t.rows, s.columns, dy, s_.value_units, values, s_.value_units, weights_.dp_of(s), kPanel,
+                              keys);
+  else
+    multiply<Product, kStore>(s.t.rows, s.columns, dy, s_.value_units, values, s_.value_units, weights_.dp_of(s), kPanel,
+                              keys, nullptr, 1, nullptr, beside);
 }
 
 // first, last: of the blocks of keys that meet these rows. The sums of dQ are left alone while another thread still adds to them.
@@ -359,8 +289,8 @@ void Backward<Product, T>::add_to_keys(const int32_t *weights, const int32_t *ro
         continue;
       }
       const int32_t *rows = rows_by_dims + (c / kPanel * (rows_.capacity / kPack) + unit) * kPanel;
-      multiply<Product, kAccumulate, kColumns>(static_cast<int>(keys), dims - c, weights + unit * ld_ + n, ld_, rows,
-                                               end - unit, sum, stride, rows);
+      multiply<Product, kAccumulate, kColumns>(static_cast<int>(keys), dims - c, weights + unit * weights_.ld + n,
+                                               weights_.ld, rows, end - unit, sum, stride, rows);
     }
   }
 }
@@ -381,13 +311,13 @@ void Backward<Product, T>::add_steps_to_keys(const int32_t *weights, const int32
     for (int64_t d = 0; d < dims; d += kTile) {
       fetch_.some();
       if (first_row >= end_row) continue;
-      float *sum = to + d * ld_ + n;
+      float *sum = to + d * weights_.ld + n;
       if (exactly)
-        add_exactly(weights, rows_by_dims, d, d + kTile < dims ? d + kTile : dims, n, keys, sum, 1, ld_);
+        add_exactly(weights, rows_by_dims, d, d + kTile < dims ? d + kTile : dims, n, keys, sum, 1, weights_.ld);
       else
         Product::template multiply<kAccumulate>(dims - d, keys, dims_by_rows + d * rows_.ld_dims + first / kPack,
-                                                rows_.ld_dims, weights + first / kPack * ld_ + n, ld_,
-                                                (end - first) / kPack, sum, ld_, weights);
+                                                rows_.ld_dims, weights + first / kPack * weights_.ld + n, weights_.ld,
+                                                (end - first) / kPack, sum, weights_.ld, weights);
     }
   }
 }
@@ -401,7 +331,7 @@ void Backward<Product, T>::add_exactly(const int32_t *weights, const int32_t *ro
   for (int64_t n = key; n < key + keys; n++)
     for (int64_t r = 0; r < rows_.real; r++) {
       if (n < rows_.sees[r].lo || n >= rows_.sees[r].hi) continue;
-      const float weight = half_of<Product>(weights[r / kPack * ld_ + n], r);
+      const float weight = half_of<Product>(weights[r / kPack * weights_.ld + n], r);
       for (int64_t d = 0; d < columns; d++)
         sum[(n - key) * key_stride + d * dim_stride] +=
             weight * packed_value<Product>(rows_by_dims, rows_.capacity, r, column + d);
@@ -428,25 +358,27 @@ void Backward<Product, T>::add_to_queries(bool is_first) {
       if (exactly) {
         for (int64_t i = r; i < r + rows; i++)
           for (int64_t key = rows_.sees[i].lo; key < rows_.sees[i].hi; key++) {
-            const float weight = half_of<Product>(ds_[i / kPack * ld_ + key], i);
+            const float weight = half_of<Product>(weights_.ds[i / kPack * weights_.ld + key], i);
             for (int64_t d = 0; d < columns; d++)
               sum[(i - r) * stride + d] += weight * packed_value<Product>(at_->by_keys, s_.key_block, key, c + d);
           }
         continue;
       }
       const int32_t *keys = at_->by_keys + (c / kPanel * (s_.key_block / kPack) + unit) * kPanel;
-      const int32_t *ds = ds_rows_ + r * ld_rows_ + unit;
+      const int32_t *ds = weights_.ds_rows + r * weights_.ld_rows + unit;
       if (kSteps && rows % kWidth != 0) {  // whole tile registers would reach into rows of others
-        if (!is_first) copy_rows(sum, stride, score_tile_, kPanel, rows, columns);
+        if (!is_first) copy_rows(sum, stride, weights_.spare(), kPanel, rows, columns);
         if (is_first)
-          multiply<Product, kStore>(rows, columns, ds, ld_rows_, keys, end - unit, score_tile_, kPanel, keys);
+          multiply<Product, kStore>(rows, columns, ds, weights_.ld_rows, keys, end - unit, weights_.spare(), kPanel,
+                                    keys);
         else
-          multiply<Product, kAccumulate>(rows, columns, ds, ld_rows_, keys, end - unit, score_tile_, kPanel, keys);
-        copy_rows(score_tile_, kPanel, sum, stride, rows, columns);
+          multiply<Product, kAccumulate>(rows, columns, ds, weights_.ld_rows, keys, end - unit, weights_.spare(), kPanel,
+                                         keys);
+        copy_rows(weights_.spare(), kPanel, sum, stride, rows, columns);
       } else if (is_first)
-        multiply<Product, kStore>(rows, columns, ds, ld_rows_, keys, end - unit, sum, stride, keys);
+        multiply<Product, kStore>(rows, columns, ds, weights_.ld_rows, keys, end - unit, sum, stride, keys);
       else
-        multiply<Product, kAccumulate>(rows, columns, ds, ld_rows_, keys, end - unit, sum, stride, keys);
+        multiply<Product, kAccumulate>(rows, columns, ds, weights_.ld_rows, keys, end - unit, sum, stride, keys);
     }
 }
 
@@ -491,7 +423,8 @@ void Backward<Product, T>::store_keys(const View &view, const float *sums, int64
   }
   const auto *units = reinterpret_cast<const int32_t *>(sums);
   for (int64_t j = 0; j < at_->keys; j += kWidth) {
-    for (int64_t d = 0; d < dims; d += kWidth) transpose_block(units + d * ld_ + j, ld_, rows + d, stride);
+    for (int64_t d = 0; d < dims; d += kWidth)
+      transpose_block(units + d * weights_.ld + j, weights_.ld, rows + d, stride);
     for (int64_t i = j; i < at_->keys && i < j + kWidth; i++)
       store_scaled(view, at(i), reinterpret_cast<const float *>(rows + (i - j) * stride), factor, dims);
   }

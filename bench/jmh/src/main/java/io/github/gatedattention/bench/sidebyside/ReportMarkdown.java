@@ -101,9 +101,8 @@ final class ReportMarkdown {
         }
         text.append("""
                 Shares of the time of all threads, of this library's calls, as a build with clocks between the stages has them: keys
-                and values packed, query rows packed, Q Kᵀ (backward: and dY Vᵀ), softmax (what is not done beside Q Kᵀ; backward:
-                P and dS), P V, the end of rows
-                (normalize, gate, merge, store; backward: Delta and dY), dK and dV, dQ. The rest passes between
+                and values packed, query rows packed, Q Kᵀ (backward: and dY Vᵀ), softmax (backward: P and dS) where it is not done
+                beside these, P V, the end of rows (normalize, gate, merge, store; backward: Delta and dY), dK and dV, dQ. The rest passes between
                 the stages: threads that wait, and the call itself. What was tried: docs/benchmarks.md.
 
                 """);

@@ -1,8 +1,9 @@
 #include "core/backward.h"
 
+#include <sched.h>
+
 #include <atomic>
 #include <cstring>
-#include <initializer_list>
 
 #include "core/dispatch.h"
 
@@ -13,40 +14,40 @@ namespace {
 constexpr double kAloneBelow = 50'000;
 constexpr int64_t kMostBytes = int64_t{1} << 56;
 
-// Units of work, each a row of tasks that begin in their order. Every thread starts on units of its own, so that what it wrote
-// stays in its caches; whoever has none left helps with the last unit of another. Products of a unit wait for those
-// of earlier tasks of that unit only, and these have been claimed by threads that run: nobody waits for a thread that
-// does not come.
-class Units {
- public:
-  Units(std::atomic<int64_t> *claimed, int64_t count, int threads)
-      : claimed_(claimed), count_(count), threads_(threads) {}
+// The tasks of a unit, which begin in their order.
+struct alignas(kClaimsBytes) Claims {
+  std::atomic<int64_t> next, done;
 
-  // tasks_of(unit): how many; run(unit, task).
-  template <class TasksOf, class Run>
-  void work(int participant, const TasksOf &tasks_of, const Run &run) const {
-    for (int64_t u = first(participant); u < first(participant + 1); u++) finish(u, tasks_of, run);
-    for (int i = 1; i < threads_; i++) {
-      const int other = (participant + i) % threads_;
-      for (int64_t u = first(other + 1); u-- > first(other);) finish(u, tasks_of, run);
+  template <class Run>
+  void work(int64_t tasks, const Run &run) {
+    if (next.load(std::memory_order_relaxed) >= tasks) return;
+    for (int64_t t; (t = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) {
+      run(t);
+      done.fetch_add(1, std::memory_order_release);
     }
   }
-
- private:
-  int64_t first(int participant) const {
-    return static_cast<int64_t>(static_cast<__int128>(count_) * participant / threads_);
+  // For tasks that others claimed, who run.
+  void wait(int64_t tasks) const {
+    for (int spins = 1; done.load(std::memory_order_acquire) < tasks; spins++) {
+      spin_pause();
+      if (spins % 4096 == 0) sched_yield();
+    }
   }
-  template <class TasksOf, class Run>
-  void finish(int64_t unit, const TasksOf &tasks_of, const Run &run) const {
-    const int64_t tasks = tasks_of(unit);
-    if (claimed_[unit].load(std::memory_order_relaxed) >= tasks) return;
-    for (int64_t t; (t = claimed_[unit].fetch_add(1, std::memory_order_relaxed)) < tasks;) run(unit, t);
-  }
-
-  std::atomic<int64_t> *claimed_;
-  int64_t count_;
-  int threads_;
 };
+static_assert(sizeof(Claims) == kClaimsBytes);
+
+// Every thread starts on units of its own, so that what it wrote stays in its caches; whoever has none left helps with the last
+// unit of another. Products of a unit wait for those of earlier tasks of that unit only, and these have been claimed by threads
+// that run: nobody waits for a thread that does not come.
+template <class Visit>
+void each_unit(int64_t count, int participant, int threads, const Visit &visit) {
+  const auto first = [&](int of) { return static_cast<int64_t>(static_cast<__int128>(count) * of / threads); };
+  for (int64_t u = first(participant); u < first(participant + 1); u++) visit(u);
+  for (int i = 1; i < threads; i++) {
+    const int other = (participant + i) % threads;
+    for (int64_t u = first(other + 1); u-- > first(other);) visit(u);
+  }
+}
 
 struct Job {
   const BackwardProblem &p;
@@ -54,28 +55,45 @@ struct Job {
   const Kernels::Backward &kernels;
   const View &ungated;
   char *shared;
-  Units rows, products;
+  int threads;
 
+  Claims *rows() const { return reinterpret_cast<Claims *>(shared + s.claims_offset); }
+  Claims *products() const { return rows() + s.row_units; }
   char *own_of(int participant) const { return shared + s.shared_bytes + participant * s.thread_bytes; }
 };
+
+void rows_of(const Job &job, int64_t unit, char *own) {
+  job.rows()[unit].work(job.s.row_tasks,
+                        [&](int64_t task) { job.kernels.rows(job.p, job.s, job.ungated, job.shared, own, unit, task); });
+}
+
+void products_of(const Job &job, int64_t unit, char *own) {
+  const BackwardPart part = backward_part(job.p, job.s, job.shared, unit / job.p.heads_kv);
+  job.products()[unit].work(part.tasks, [&](int64_t task) {
+    job.kernels.products(job.p, job.s, part, job.shared, own, unit % job.p.heads_kv, task);
+  });
+}
 
 void rows(void *context, int participant) {
   const Job &job = *static_cast<const Job *>(context);
   char *own = job.own_of(participant);
-  job.rows.work(
-      participant, [&](int64_t) { return job.s.row_tasks; },
-      [&](int64_t unit, int64_t task) { job.kernels.rows(job.p, job.s, job.ungated, job.shared, own, unit, task); });
+  each_unit(job.s.row_units, participant, job.threads, [&](int64_t unit) { rows_of(job, unit, own); });
 }
 
 void products(void *context, int participant) {
   const Job &job = *static_cast<const Job *>(context);
   char *own = job.own_of(participant);
-  const auto part_of = [&](int64_t unit) { return backward_part(job.p, job.s, job.shared, unit / job.p.heads_kv); };
-  job.products.work(
-      participant, [&](int64_t unit) { return part_of(unit).tasks; },
-      [&](int64_t unit, int64_t task) {
-        job.kernels.products(job.p, job.s, part_of(unit), job.shared, own, unit % job.p.heads_kv, task);
-      });
+  each_unit(job.s.units(job.p), participant, job.threads, [&](int64_t unit) { products_of(job, unit, own); });
+}
+
+void rows_and_products(void *context, int participant) {
+  const Job &job = *static_cast<const Job *>(context);
+  char *own = job.own_of(participant);
+  each_unit(job.s.row_units, participant, job.threads, [&](int64_t unit) {
+    rows_of(job, unit, own);
+    job.rows()[unit].wait(job.s.row_tasks);
+    products_of(job, unit, own);
+  });
 }
 
 bool alone(const BackwardProblem &p) {
@@ -117,20 +135,17 @@ bool backward(const BackwardProblem &p, BackwardPlan &plan, const Kernels &kerne
   View ungated = p.ungated;
   if (s.recomputes && !recompute(p, plan, kernels, pool, workspace, ungated)) return false;
   if (p.batch > 0) make_backward_parts(p, s, workspace);
-  auto *claimed = reinterpret_cast<std::atomic<int64_t> *>(workspace + s.counters_offset);
-  std::memset(workspace + s.counters_offset, 0, static_cast<size_t>(s.row_units + s.units(p)) * sizeof *claimed);
+  std::memset(workspace + s.claims_offset, 0, static_cast<size_t>(s.row_units + s.units(p)) * kClaimsBytes);
   if (p.dq.data) std::memset(workspace + s.tickets_offset, 0, static_cast<size_t>(s.tickets) * kTicketBytes);
   const bool by_itself = alone(p);
-  const int threads = by_itself ? 1 : pool.threads();
   const Kernels::Backward &of_type = kernels.backward[p.q.dtype];
-  Job job{
-      p, s, of_type, ungated, workspace, {claimed, s.row_units, threads}, {claimed + s.row_units, s.units(p), threads}};
-  for (const ThreadPool::Work work : {rows, products}) {
-    if (work == products && !s.attends) break;
-    if (by_itself)
-      work(&job, 0);
-    else
-      pool.run(work, &job);
+  Job job{p, s, of_type, ungated, workspace, by_itself ? 1 : pool.threads()};
+  const auto run = [&](ThreadPool::Work work) { by_itself ? work(&job, 0) : pool.run(work, &job); };
+  if (s.attends && s.row_units_attend) {
+    run(rows_and_products);
+  } else {
+    run(rows);
+    if (s.attends) run(products);
   }
   of_type.sums(p, s, workspace);
   return true;

@@ -53,6 +53,7 @@ void cut_rows(const BackwardProblem &p, BackwardSchedule &s) {
   s.row_heads = s.splits_heads ? p.group : p.heads_q;
   s.row_units = (across ? 1 : s.entries) * (s.splits_heads ? p.heads_kv : 1);
   s.row_tasks = ceil_div(p.seq_q, kBackwardRows);
+  s.row_units_attend = s.splits_heads && !across && !p.cu_seqlens_q.data;
   s.gate_dims = p.gate.data && p.gate.dim == 0 ? 1 : p.head_dim_v;
   s.weight_dims = p.norm_weight.data && p.norm_weight.dim == 0 ? 1 : p.head_dim_v;
   s.gate_slots = s.sums_sequence ? (s.sums_heads ? 1 : s.row_heads) : 0;
@@ -158,7 +159,7 @@ bool make_backward_schedule(const BackwardProblem &p, const Geometry &g, int thr
   Layout shared;
   const int64_t per_query = s.attends ? p.heads_q : 0;
   s.parts_offset = shared.take(s.parts, sizeof(BackwardPart));
-  s.counters_offset = shared.take(s.row_units + s.units(p), 8);
+  s.claims_offset = shared.take(s.row_units + s.units(p), kClaimsBytes);
   s.tickets_offset = shared.take(p.dq.data ? s.tickets : 0, kTicketBytes);
   s.lse_offset = shared.take(s.entries, p.seq_q, per_query * 4);
   s.delta_offset = shared.take(s.entries, p.seq_q, per_query * 4);

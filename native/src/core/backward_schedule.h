@@ -20,6 +20,7 @@ constexpr int64_t kBackwardQueryBlock = 96;  // packed query rows per step; 16-b
 constexpr int64_t kBackwardTiles = 2;        // of S and dP that are under way at once, at most
 constexpr int64_t kBackwardRows = 32;        // positions per task of the rows
 constexpr int64_t kBackwardZeros = 512;      // floats: a row of the largest head_dim
+constexpr int64_t kClaimsBytes = 64;         // which tasks of a unit begin next: likewise
 constexpr int64_t kTicketBytes = 64;         // how many key blocks a query block of dQ has: a cache line of its own
 
 // One sequence's share of the products.
@@ -50,12 +51,13 @@ struct BackwardSchedule {
   bool sums_batch, sums_sequence, sums_heads;    // the gate's gradient
   bool splits_heads;                             // a task has the heads of one group, else all
   int64_t row_units, row_tasks;                  // tasks per unit
+  bool row_units_attend;                         // a unit has all rows that one of the products needs, and no others
   int64_t row_entries, row_heads;                // per task
   int64_t gate_dims, weight_dims;                // elements of a row of their gradients
   int64_t gate_slots, weight_slots, sink_slots;  // rows that a task leaves to the sums
 
   // Offsets into the scratch. The forward call that recomputes Y has the same memory before, but for Y.
-  int64_t parts_offset, counters_offset, tickets_offset, lse_offset, delta_offset, dy_offset, dq_offset;
+  int64_t parts_offset, claims_offset, tickets_offset, lse_offset, delta_offset, dy_offset, dq_offset;
   int64_t gate_sums_offset, weight_sums_offset, sink_sums_offset;
   int64_t shared_bytes, thread_bytes;
   int64_t tickets;

@@ -1,7 +1,5 @@
 #include "core/backward.h"
 
-#include <sched.h>
-
 #include <atomic>
 #include <cstring>
 
@@ -26,12 +24,9 @@ struct alignas(kClaimsBytes) Claims {
       done.fetch_add(1, std::memory_order_release);
     }
   }
-  // For tasks that others claimed, who run.
+  // For those that others claimed.
   void wait(int64_t tasks) const {
-    for (int spins = 1; done.load(std::memory_order_acquire) < tasks; spins++) {
-      spin_pause();
-      if (spins % 4096 == 0) sched_yield();
-    }
+    spin_until([&] { return done.load(std::memory_order_acquire) >= tasks; });
   }
 };
 static_assert(sizeof(Claims) == kClaimsBytes);

@@ -1,7 +1,5 @@
 #include "core/dispatch.h"
 
-#include <sched.h>
-
 #include <atomic>
 #include <cstring>
 
@@ -96,11 +94,7 @@ void pack_head(const Job &job, const Part &part, int64_t head) {
     job.kernels.pack(job.p, job.s, part, job.shared, head * part.panels + t);
     packing.done.fetch_add(1, std::memory_order_release);
   }
-  for (int spins = 1; packing.done.load(std::memory_order_acquire) < part.panels;
-       spins++) {  // another thread still packs
-    spin_pause();
-    if (spins % 4096 == 0) sched_yield();
-  }
+  spin_until([&] { return packing.done.load(std::memory_order_acquire) >= part.panels; });
 }
 
 void prefill(const Job &job, char *own, int64_t task) {

@@ -1,6 +1,5 @@
 #include "core/thread_pool.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <time.h>
 
@@ -11,7 +10,6 @@ namespace {
 
 constexpr uint64_t kInside = 0xffffffffu;  // mask of the count of helpers
 constexpr int64_t kWatchNanos = 100'000;   // how long an idle helper watches before it sleeps
-constexpr int kPausesPerYield = 1 << 14;
 
 uint64_t number(uint64_t state) { return state >> 32; }
 bool is_open(uint64_t state) { return number(state) & 1; }
@@ -113,10 +111,7 @@ void ThreadPool::run(Work work, void *context) {
   }
   work(context, 0);
   state_.fetch_add(uint64_t{1} << 32);  // closed: nobody enters any more
-  for (int spins = 1; (state_.load(std::memory_order_acquire) & kInside) != 0; spins++) {
-    spin_pause();
-    if (spins % kPausesPerYield == 0) sched_yield();
-  }
+  spin_until([&] { return (state_.load(std::memory_order_acquire) & kInside) == 0; });
   taken_.store(false, std::memory_order_release);
 }
 

@@ -5,9 +5,12 @@
 #pragma once
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <atomic>
 #include <cstdint>
+
+#include "core/number.h"
 
 namespace ga {
 
@@ -55,12 +58,21 @@ class ThreadPool {
 };
 
 // One pass of a spin loop.
-inline void spin_pause() {
+GA_ALWAYS_INLINE void spin_pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
   __asm__ volatile("isb");
 #endif
+}
+
+// Until `reached()`, which is in the hands of threads that run.
+template <class Reached>
+GA_ALWAYS_INLINE void spin_until(const Reached &reached) {
+  for (int spins = 1; !reached(); spins++) {
+    spin_pause();
+    if (spins % 4096 == 0) sched_yield();
+  }
 }
 
 }  // namespace ga

@@ -8,8 +8,6 @@
 // scratch: key blocks add to it one after another, by a ticket per block of rows, so that its bits do not depend on who is first.
 #pragma once
 
-#include <sched.h>
-
 #include "core/thread_pool.h"
 #include "cpu/backward_blank.h"
 #include "cpu/backward_fetch.h"
@@ -385,10 +383,7 @@ void Backward<Product, T>::add_to_queries(bool is_first) {
 // Until the key blocks before have added theirs: these were claimed earlier, by threads that run.
 template <class Product, class T>
 void Backward<Product, T>::wait_for(const int32_t *ticket, int64_t turn) {
-  for (int spins = 1; __atomic_load_n(ticket, __ATOMIC_ACQUIRE) != turn; spins++) {
-    spin_pause();
-    if (spins % 4096 == 0) sched_yield();
-  }
+  spin_until([=]() __attribute__((always_inline)) { return __atomic_load_n(ticket, __ATOMIC_ACQUIRE) == turn; });
 }
 
 // factor: what the whole row is multiplied by.

@@ -1,8 +1,8 @@
 #include "core/backward.h"
 
-#include <atomic>
 #include <cstring>
 
+#include "core/claims.h"
 #include "core/dispatch.h"
 
 namespace ga {
@@ -12,28 +12,9 @@ namespace {
 constexpr double kAloneBelow = 50'000;
 constexpr int64_t kMostBytes = int64_t{1} << 56;
 
-// The tasks of a unit, which begin in their order.
-struct alignas(kClaimsBytes) Claims {
-  std::atomic<int64_t> next, done;
-
-  template <class Run>
-  void work(int64_t tasks, const Run &run) {
-    if (next.load(std::memory_order_relaxed) >= tasks) return;
-    for (int64_t t; (t = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) {
-      run(t);
-      done.fetch_add(1, std::memory_order_release);
-    }
-  }
-  // For those that others claimed.
-  void wait(int64_t tasks) const {
-    spin_until([&] { return done.load(std::memory_order_acquire) >= tasks; });
-  }
-};
-static_assert(sizeof(Claims) == kClaimsBytes);
-
-// Every thread starts on units of its own, so that what it wrote stays in its caches; whoever has none left helps with the last
-// unit of another. Products of a unit wait for those of earlier tasks of that unit only, and these have been claimed by threads
-// that run: nobody waits for a thread that does not come.
+// A unit is a list of tasks, which begin in their order. Every thread starts on units of its own, so that what it wrote stays in its
+// caches; whoever has none left helps with the last unit of another. Products of a unit wait for those of earlier tasks of that
+// unit only, and these have been claimed by threads that run: nobody waits for a thread that does not come.
 template <class Visit>
 void each_unit(int64_t count, int participant, int threads, const Visit &visit) {
   const auto first = [&](int of) { return static_cast<int64_t>(static_cast<__int128>(count) * of / threads); };

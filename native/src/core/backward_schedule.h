@@ -20,7 +20,6 @@ constexpr int64_t kBackwardQueryBlock = 96;  // packed query rows per step; 16-b
 constexpr int64_t kBackwardTiles = 2;        // of S and dP that are under way at once, at most
 constexpr int64_t kBackwardRows = 32;        // positions per task of the rows
 constexpr int64_t kBackwardZeros = 512;      // floats: a row of the largest head_dim
-constexpr int64_t kClaimsBytes = 64;         // which tasks of a unit begin next: likewise
 constexpr int64_t kTicketBytes = 64;         // how many key blocks a query block of dQ has: a cache line of its own
 
 // One sequence's share of the products.

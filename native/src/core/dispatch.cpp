@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "core/claims.h"
 #include "core/sequence.h"
 
 namespace ga {
@@ -43,12 +44,6 @@ class Shares {
   int shares_ = 0;
 };
 
-// How far the packing of one key/value head is.
-struct Packing {
-  std::atomic<int32_t> next, done;
-};
-static_assert(sizeof(Packing) <= kPackingBytes);
-
 struct Job {
   Job(const Problem &problem, const Schedule &schedule, const Kernels::PerType &of_type, char *workspace)
       : p(problem),
@@ -87,14 +82,10 @@ void merge_rows(void *context, int) {
 
 // Whoever needs a head first packs it, together with those who come meanwhile.
 void pack_head(const Job &job, const Part &part, int64_t head) {
-  Packing &packing =
-      *reinterpret_cast<Packing *>(job.shared + job.s.packing_offset + (part.first_head + head) * kPackingBytes);
-  if (packing.done.load(std::memory_order_acquire) == part.panels) return;
-  for (int64_t t; (t = packing.next.fetch_add(1, std::memory_order_relaxed)) < part.panels;) {
-    job.kernels.pack(job.p, job.s, part, job.shared, head * part.panels + t);
-    packing.done.fetch_add(1, std::memory_order_release);
-  }
-  spin_until([&] { return packing.done.load(std::memory_order_acquire) >= part.panels; });
+  Claims &panels = reinterpret_cast<Claims *>(job.shared + job.s.packing_offset)[part.first_head + head];
+  panels.work(part.panels,
+              [&](int64_t panel) { job.kernels.pack(job.p, job.s, part, job.shared, head * part.panels + panel); });
+  panels.wait(part.panels);
 }
 
 void prefill(const Job &job, char *own, int64_t task) {
@@ -153,7 +144,7 @@ void forward(const Problem &p, const Schedule &s, const Kernels &kernels, Thread
   });
   job.decode.cut(at_most(threads, s.decode_tasks),
                  [&](int64_t share, int64_t shares) { return s.decode_tasks * share / shares; });
-  std::memset(workspace + s.packing_offset, 0, static_cast<size_t>(s.heads) * kPackingBytes);
+  std::memset(workspace + s.packing_offset, 0, static_cast<size_t>(s.heads) * kClaimsBytes);
   std::memset(workspace + s.counters_offset, 0, static_cast<size_t>(s.groups) * sizeof(int32_t));
   if (alone)
     work(&job, 0);

@@ -187,7 +187,7 @@ bool make_schedule(const Problem &p, const Geometry &g, int threads, Schedule &s
   s.key_scales_offset = shared.take(scaled, g.panel * 4);
   s.value_scales_offset = shared.take(scaled, g.panel * 4);
   s.flags_offset = shared.take(s.panels, 1);
-  s.packing_offset = shared.take(s.heads, kPackingBytes);
+  s.packing_offset = shared.take(s.heads, kClaimsBytes);
   s.task_gap = threads > 1 ? kThreadGap : 0;
   s.partials_offset = shared.take(s.partials, s.partial_floats * 4);
   shared.take(s.decode_tasks, s.task_gap);
